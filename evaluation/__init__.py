@@ -1,0 +1,1 @@
+"""Measures the other rooms on question sets."""

@@ -1,0 +1,1 @@
+"""How a question is answered from a snapshot: retrieve, fuse, rerank, generate, ground. Online, on a budget."""

@@ -1,0 +1,1 @@
+"""The outside world: chat models and rerankers behind protocols."""

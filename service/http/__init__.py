@@ -1,0 +1,1 @@
+"""The edge: routes, wire formats, server-sent events, problem responses, health."""
