@@ -66,7 +66,7 @@ class SourceFile:
 
     @property
     def input(self) -> str:
-        """What the ledger calls the file, and its document's id: "pages/a/b.html", or just the name of a single file."""
+        """What the ledger calls the file, and its document's id: "pages/a/b.html"; a single file's is its name."""
         return self.source if self.single else f"{self.source}/{self.relative}"
 
 

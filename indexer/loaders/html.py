@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from indexer.loaders import Extracted
+from indexer.loaders.html_article import article
 from indexer.loaders.html_blocks import Block, blocks
-from indexer.loaders.html_main import main_element, prune
+from indexer.loaders.html_main import is_documentation, main_element, prune
 from store.document import Section
 from store.errors import InputError
 from store.text import canonical
 
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 # In XHTML any element may close itself; an HTML parser would take all that follows to be its content.
-_SELF_CLOSED = re.compile(r"<(a|b|div|em|i|iframe|li|p|script|span|style|td|textarea|th|title)(\s[^<>]*?)?/>", re.IGNORECASE)
+_SELF_CLOSED = re.compile(
+    r"<(a|b|div|em|i|iframe|li|p|script|span|style|td|textarea|th|title)(\s[^<>]*)?/>", re.IGNORECASE
+)
 _META = {
     "description": "description",
     "author": "author",
@@ -40,14 +44,17 @@ def extract(source: str, *, what: str) -> Extracted:
     body = root.find("body")
     if body is None:
         body = root
-    prune(body)
+    documentation = is_documentation(root)
+    site = prune(body)
     main = main_element(body)
-    found = list(blocks(body if main is None else main))
+    found: Sequence[Block] = list(blocks(main))
+    if site and not documentation:
+        found = article(source, found, found if main is body else list(blocks(body)))
     text, sections = join(found)
     return Extracted(text, title=_title(sections, head_title), sections=sections, url=url, metadata=metadata)
 
 
-def join(found: list[Block]) -> tuple[str, tuple[Section, ...]]:
+def join(found: Sequence[Block]) -> tuple[str, tuple[Section, ...]]:
     """The blocks as one text, and where its headings are.
 
     The blocks are canonical, and a newline never combines with what follows it, so the joined text is canonical too

@@ -14,20 +14,30 @@ Kind = Literal["heading", "paragraph", "item", "term", "pre", "table"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of canonical text, as it will stand in the document; `level` is 1 to 6 for headings, else 0."""
+    """A block of canonical text, as it will stand in the document.
+
+    Args:
+        kind: what it is.
+        text: one or more lines, without surrounding blank ones.
+        level: 1 to 6 for headings, else 0.
+        linked: the share of its characters that stand in links, 0 to 1.
+    """
 
     kind: Kind
     text: str
     level: int = 0
+    linked: float = 0.0
 
 
 HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _BREAK = "\x00"  # a <br>: canonical text has no NUL of its own
 _INVISIBLE = re.compile("[\u00ad\u200b\ufeff]")
 _BREAKS = re.compile(f" ?{_BREAK} ?")
-_INLINE = set(
-    ["a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "ins", "kbd", "label", "mark", "math", "nobr", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr", "mi", "mn", "mo", "mrow", "msub", "msup", "mtext"]
+_INLINE_NAMES = (
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd label mark math mi mn mo mrow msub msup"
+    " mtext nobr q rp rt ruby s samp small span strike strong sub sup time tt u var wbr"
 )
+_INLINE = frozenset(_INLINE_NAMES.split())
 _CELL_PARAGRAPHS_MAX = 4  # more of them in a cell without header cells above are running text
 _NOTES = {"note", "tip", "warning", "caution", "important", "admonition", "danger", "hint", "seealso", "attention"}
 
@@ -54,6 +64,8 @@ class _Walk:
         self.inline: list[str] = []  # text since the last block began
         self.kind: Kind = "paragraph"
         self.level = 0
+        self.links = 0  # depth of a
+        self.linked = 0  # characters of `inline` that stand in links
         self.lists = 0  # depth of ul/ol
         self.items: list[bool] = []  # for each open li: its first block is out
         self.pre = 0
@@ -64,6 +76,7 @@ class _Walk:
 
     def start(self, element: Any) -> Iterator[Block]:
         tag = element.tag
+        self.links += tag == "a"
         if self.table is not None:
             self._start_in_table(tag)
         elif tag == "br":
@@ -77,7 +90,12 @@ class _Walk:
             yield from self.flush()
             self._open(tag, element)
         if element.text:
-            self.inline.append(element.text)
+            self._text(element.text)
+
+    def _text(self, text: str) -> None:
+        self.inline.append(text)
+        if self.links:
+            self.linked += len(text)
 
     def _open(self, tag: str, element: Any) -> None:
         if tag == "pre":
@@ -115,8 +133,9 @@ class _Walk:
         elif tag not in _INLINE and tag != "br":
             yield from self.flush()
             self._close(tag, element)
+        self.links -= tag == "a"
         if tail and element.tail:
-            self.inline.append(element.tail)
+            self._text(element.tail)
 
     def _close(self, tag: str, element: Any) -> None:
         if tag in {"ul", "ol", "menu"}:
@@ -132,7 +151,8 @@ class _Walk:
             text = "\n".join(self.rows)
             self.table, self.rows = None, []
             if text:
-                yield Block("table", text)
+                yield Block("table", text, linked=min(1.0, self.linked / len(text)))
+            self.linked = 0
         elif element.tag == "caption":
             text = _prose(self.inline).replace("\n", " ")
             self.inline.clear()
@@ -162,8 +182,8 @@ class _Walk:
 
     def flush(self) -> Iterator[Block]:
         """The block that is open, if it has text; a paragraph begins."""
-        kind, level, parts = self.kind, self.level, self.inline
-        self.inline = []
+        kind, level, parts, linked = self.kind, self.level, self.inline, self.linked
+        self.inline, self.linked = [], 0
         if kind != "pre":
             self.kind, self.level = "paragraph", 0
         if not parts:
@@ -181,7 +201,7 @@ class _Walk:
             kind, text = self._in_list(kind, text)
         elif self.items:
             self.items[-1] = True
-        yield Block(kind, text, level)
+        yield Block(kind, text, level, min(1.0, linked / len(text)))
 
     def _in_list(self, kind: Kind, text: str) -> tuple[Kind, str]:
         indent = "  " * self.lists

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 from collections.abc import Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from indexer.loaders import Extracted
@@ -98,7 +98,7 @@ class _Json:
             return {canonical(str(key)): self.value(one) for key, one in value.items()}
         if isinstance(value, (list, tuple, set)):
             return [self.value(one) for one in value]
-        if isinstance(value, (datetime.datetime, datetime.date)):
+        if isinstance(value, (dt.datetime, dt.date)):
             return value.isoformat()
         if value is None or isinstance(value, bool):
             return value
@@ -110,13 +110,13 @@ class _Json:
 
 
 def _sections(text: str) -> tuple[Section, ...]:
-    """Top-level headings (ATX and setext, none from code, quotes or lists); each starts at its line's first character."""
+    """Top-level headings (ATX, setext; none from code, quotes, lists); each starts at its line's first character."""
     from markdown_it import MarkdownIt
 
     starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
     tokens = MarkdownIt("commonmark").parse(text)
     sections = []
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map:
             title = _ATTRIBUTES.sub("", " ".join(_plain(inline.children or []).split()))
             if title:
