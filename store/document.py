@@ -102,13 +102,16 @@ def embedded_text(title: str, section: tuple[str, ...], text: str) -> str:
 
     A heading that repeats the title, or that opens the passage anyway, is not written twice.
     """
+    body = text.strip()
     parts = [title] if title else []
     parts.extend(part for part in section if part not in parts)
+    if len(parts) > 1 and body.startswith(parts[-1]):
+        parts.pop()
     header = " > ".join(parts)
-    return f"{header}\n{text.strip()}" if header else text.strip()
+    return f"{header}\n{body}" if header else body
 
 
-def make_document(  # noqa: D417
+def make_document(
     id: str,  # noqa: A002
     text: str,
     *,

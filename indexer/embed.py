@@ -1,0 +1,83 @@
+"""Embedding passages: sentence-transformers with both cores busy, and the protocol behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from store.embedding import EmbeddingSpace, Vectors, unit_rows
+
+
+class DocumentEmbedder(Protocol):
+    """Turns embedded texts (header and passage) into vectors of one space."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space its vectors belong to."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of `texts`, float32, shape (len(texts), dimension), rows of unit length."""
+        ...
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model from a folder. Torch is imported when the first text is embedded.
+
+    Args:
+        folder: the model's folder.
+        space: its space, as read from the folder.
+        batch: texts in one forward pass.
+    """
+
+    def __init__(self, folder: Path, space: EmbeddingSpace, *, batch: int = 32) -> None:
+        self._folder = folder
+        self._space = space
+        self._batch = batch
+        self._model: Any = None
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space its vectors belong to."""
+        return self._space
+
+    @property
+    def model(self) -> Any:
+        """The loaded SentenceTransformer."""
+        if self._model is None:
+            from sentence_transformers import SentenceTransformer
+
+            self._model = SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
+            self._model.max_seq_length = self._space.max_tokens
+        return self._model
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of `texts`, float32, shape (len(texts), dimension), rows of unit length."""
+        prefix = self._space.document_prefix
+        vectors = self.model.encode(
+            [prefix + text for text in texts],
+            batch_size=self._batch,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return unit_rows(np.asarray(vectors, np.float32))
+
+
+def encode_sorted(
+    embedder: DocumentEmbedder,
+    texts: Sequence[str],
+    keep: Callable[[Sequence[int], Vectors], None],
+    *,
+    chunk: int = 256,
+) -> None:
+    """Embed `texts` longest first (so that a batch holds texts of like length and little is padding), handing each
+    finished chunk to `keep` with the positions of its texts, so that nothing done is lost when the run is stopped.
+    """
+    order = sorted(range(len(texts)), key=lambda position: -len(texts[position]))
+    for at in range(0, len(order), chunk):
+        part = order[at : at + chunk]
+        keep(part, embedder.encode_documents([texts[position] for position in part]))

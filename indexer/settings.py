@@ -1,0 +1,25 @@
+"""Settings of the offline indexer."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from store.settings import IndexSettings
+
+
+class IndexerSettings(IndexSettings):
+    """Everything the indexer can be told."""
+
+    embedding_model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="a sentence-transformers model by name or folder; hash:384 needs no model (tests, measurements)",
+    )
+    embedding_batch: int = Field(32, ge=1, description="texts embedded in one forward pass")
+    query_prefix: str = Field("", description="put before a question when it is embedded (E5: 'query: ')")
+    document_prefix: str = Field("", description="put before a passage when it is embedded (E5: 'passage: ')")
+    passage_tokens: int | None = Field(
+        None, ge=16, description="longest passage in the model's tokens, header included; absent: the model's maximum"
+    )
+    language: str = Field("english", description="stemming language of the lexical leg (a Snowball name, or none)")
+    base_url: str | None = Field(None, description="gives files a URL: this, then their path")
+    keep_generations: int = Field(3, ge=1, description="snapshots kept when a new one is published")

@@ -1,0 +1,138 @@
+"""Splitting: a document to passage spans, along its structure, measured in the embedder's own tokens.
+
+First at headings, then at blank lines, lines, sentence ends, words; langchain-text-splitters does the cutting with
+overlap 0 and nothing stripped, so that pieces join to exactly the text and offsets follow by adding lengths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from store.document import Document, embedded_text, section_path
+from store.manifest import SplitterSettings
+from store.passages import Span
+
+SPLITTER_VERSION = 1
+"""Bumped whenever other spans would result from the same text and settings."""
+
+HEADER_TOKENS_MAX = 64
+_SMALL_SECTION_TOKENS = 96  # a shorter section is joined with the one that follows, if both fit
+_SEPARATORS = [r"\n\n+", r"\n", r"(?<=[.!?])\s+", r"(?<=[。！？])", r"\s+", r"[\s\S]{48}"]  # noqa: RUF001
+
+CountTokens = Callable[[str], int]
+
+
+def word_counter(text: str) -> int:
+    """Tokens for an embedder without a tokenizer: words."""
+    return len(text.split())
+
+
+def token_counter(tokenizer_file: Path) -> CountTokens:
+    """Counts tokens as the model's tokenizer does, special tokens left out."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False))
+
+    return count
+
+
+class Splitter:
+    """Splits documents; pure but for the tokenizer it was handed.
+
+    Args:
+        count_tokens: length of a text in the embedder's tokens.
+        passage_tokens: longest embedded text (header and passage), special tokens left out.
+    """
+
+    def __init__(self, count_tokens: CountTokens, passage_tokens: int) -> None:
+        self._count = count_tokens
+        self._passage_tokens = passage_tokens
+
+    @property
+    def settings(self) -> SplitterSettings:
+        """What the manifest records of it."""
+        return SplitterSettings(
+            version=SPLITTER_VERSION,
+            passage_tokens=self._passage_tokens,
+            header_tokens_max=min(HEADER_TOKENS_MAX, self._passage_tokens // 4),
+        )
+
+    def split(self, document: Document) -> list[Span]:
+        """The document's passages: in order, not overlapping, covering every character that is not white space.
+
+        White space at the borders of a passage belongs to none.
+        """
+        spans = []
+        for start, end, room in self._sections(document):
+            text = document.text[start:end]
+            at = start
+            for piece in self._pieces(text, room):
+                left = at + len(piece) - len(piece.lstrip())
+                right = at + len(piece.rstrip())
+                at += len(piece)
+                if left < right:
+                    section = section_path(document.sections, left)
+                    embedded = embedded_text(document.title, section, document.text[left:right])
+                    spans.append(Span(left, right, section, hashlib.sha256(embedded.encode()).digest()))
+        return spans
+
+    def _sections(self, document: Document) -> Iterator[tuple[int, int, int]]:
+        """(start, end, room in tokens) of each stretch to cut: sections, small ones joined with what follows."""
+        length = len(document.text)
+        borders = sorted({0, length, *(section.start for section in document.sections)})
+        start = 0
+        tokens = 0
+        room = self._room(document, 0)
+        for left, right in itertools.pairwise(borders):
+            more = self._count(document.text[left:right])
+            if tokens and (tokens >= _SMALL_SECTION_TOKENS or tokens + more > room):
+                yield start, left, room
+                start, tokens = left, 0
+            if not tokens:
+                start, room = left, self._room(document, left)
+            tokens += more
+        if start < length:
+            yield start, length, room
+
+    def _room(self, document: Document, offset: int) -> int:
+        header = embedded_text(document.title, section_path(document.sections, offset), "")
+        return max(self._passage_tokens - min(self._count(header), self.settings.header_tokens_max), 16)
+
+    def _pieces(self, text: str, room: int) -> list[str]:
+        total = self._count(text)
+        if total <= room:
+            return [text]
+        pieces = self._cutter(room, total).split_text(text)
+        return [part for piece in pieces for part in self._fitting(piece, room)]
+
+    def _fitting(self, piece: str, room: int) -> list[str]:
+        """A piece that is still too long (one endless word) is halved until it fits."""
+        if len(piece) < 2 or self._count(piece) <= room:
+            return [piece]
+        middle = len(piece) // 2
+        return self._fitting(piece[:middle], room) + self._fitting(piece[middle:], room)
+
+    def _cutter(self, room: int, total: int) -> Any:
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+        # Even pieces rather than full ones and a crumb: a tail of a few words makes a poor vector.
+        even = math.ceil(total / math.ceil(total / room))
+        return RecursiveCharacterTextSplitter(
+            separators=_SEPARATORS,
+            is_separator_regex=True,
+            keep_separator="end",
+            strip_whitespace=False,
+            chunk_size=min(room, math.ceil(even * 1.15)),
+            chunk_overlap=0,
+            length_function=self._count,
+        )

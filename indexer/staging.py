@@ -1,0 +1,110 @@
+"""Staging: loaded documents on disk, so that they can be taken in row order whatever order they came in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from store.document import Document, Section
+from store.passages import Origin, Span
+
+_SCHEMA = """
+CREATE TABLE documents (
+    id TEXT PRIMARY KEY, version TEXT, title TEXT, url TEXT, metadata TEXT, access TEXT, sections TEXT, text TEXT,
+    source TEXT, file TEXT, input TEXT, spans TEXT) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDocument:
+    """A document with its version, where it came from, and its passages."""
+
+    document: Document
+    version: str
+    origin: Origin
+    spans: list[Span]
+
+
+class Staging:
+    """A scratch database beside the build; whoever made the build folder removes it.
+
+    Args:
+        path: the file to make.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.executescript(_SCHEMA)
+        self.documents = 0
+        self.passages = 0
+
+    def add(
+        self, document: Document, version: str, origin: Origin, spans: Sequence[Span]
+    ) -> Literal["added", "duplicate", "collision"]:
+        """Keep a document; one whose id came before is a duplicate if it is the same, else a collision."""
+        access = json.dumps(sorted(document.access))
+        known = self._connection.execute(
+            "SELECT version, access FROM documents WHERE id = ?", (document.id,)
+        ).fetchone()
+        if known is not None:
+            return "duplicate" if known == (version, access) else "collision"
+        self._connection.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                document.id,
+                version,
+                document.title,
+                document.url,
+                json.dumps(dict(document.metadata), ensure_ascii=False),
+                access,
+                json.dumps([[s.start, s.level, s.title] for s in document.sections], ensure_ascii=False),
+                document.text,
+                origin.source,
+                origin.file,
+                origin.input,
+                json.dumps([[s.start, s.end, s.section, s.embedded_hash.hex(), s.page] for s in spans]),
+            ),
+        )
+        self.documents += 1
+        self.passages += len(spans)
+        return "added"
+
+    def in_row_order(self) -> Iterator[StagedDocument]:
+        """All documents by id."""
+        for record in self._connection.execute("SELECT * FROM documents ORDER BY id"):
+            document_id, version, title, url, metadata, access, sections, text, source, file, name, spans = record
+            yield StagedDocument(
+                Document(
+                    id=document_id,
+                    text=text,
+                    title=title,
+                    url=url,
+                    metadata=json.loads(metadata),
+                    access=frozenset(json.loads(access)),
+                    sections=tuple(Section(*entry) for entry in json.loads(sections)),
+                ),
+                version,
+                Origin(source, file, name),
+                [
+                    Span(start, end, tuple(path), bytes.fromhex(key), page)
+                    for start, end, path, key, page in json.loads(spans)
+                ],
+            )
+
+    def content_sha256(self, ledger: bytes) -> str:
+        """sha256 over every document's id, version, access and spans, and the ledger: equal content, equal value."""
+        digest = hashlib.sha256(ledger)
+        for row in self._connection.execute("SELECT id, version, access, sections, spans FROM documents ORDER BY id"):
+            digest.update(json.dumps(row, ensure_ascii=False).encode())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

@@ -1,0 +1,41 @@
+"""What a request works with: one snapshot and the parts that belong to it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from service.adapters.generator import Generator
+from service.adapters.reranker import Reranker
+from service.budget import Budgets, Clock
+from store.embedding import QueryEncoder
+from store.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything `search()` and `answer()` are handed; immutable, one for each opened snapshot.
+
+    Args:
+        snapshot: the index version.
+        encoder: embeds questions; None where the snapshot admits none (then the dense leg needs a vector).
+        reranker: None where none is set.
+        rerank_by_default: what an absent `rerank` means.
+        generator: writes answers.
+        answer_passages: how many passages an answer may draw on.
+        abstain_below: the sufficiency probability under which nothing is answered.
+        budgets: of each stage.
+        executor: where blocking work of these parts runs.
+        clock: monotonic seconds.
+    """
+
+    snapshot: Snapshot
+    encoder: QueryEncoder | None
+    reranker: Reranker | None
+    rerank_by_default: bool
+    generator: Generator
+    answer_passages: int
+    abstain_below: float
+    budgets: Budgets
+    executor: Executor
+    clock: Clock

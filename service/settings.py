@@ -1,0 +1,70 @@
+"""Settings of the online service. Times in milliseconds; None lifts a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from service.budget import Budgets
+from service.contract import GuardrailMode
+from store.settings import IndexSettings
+
+Milliseconds = Annotated[float, Field(gt=0)]
+
+
+class ServiceSettings(IndexSettings):
+    """Everything the service can be told."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    workers: int = Field(1, ge=1, description="worker processes")
+    public_url: str | None = Field(
+        None, description="the address links are made with; absent: what the request came to"
+    )
+    allowed_hosts: list[str] = Field(
+        ["127.0.0.1", "localhost", "[::1]", "testserver"],
+        description="Host headers answered; ['*'] answers any. The public URL's host is always among them",
+    )
+    allowed_origins: list[str] = Field([], description="CORS origins that may call the API")
+    trusted_proxies: list[str] = Field([], description="addresses whose X-Forwarded-* headers are believed")
+    body_bytes_max: int = Field(1_000_000, gt=0, description="largest request body")
+    query_bytes_max: int = Field(64_000, gt=0, description="longest query, in bytes of UTF-8")
+    top_k: int = Field(10, ge=1, le=1000, description="passages returned by default")
+    answer_passages: int = Field(5, ge=1, le=50, description="passages an answer may draw on")
+    guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
+    rerank: bool = Field(default=False, description="rerank by default")
+    reranker: Path | None = Field(None, description="folder of an exported cross-encoder (footnote export-reranker)")
+    generator: Literal["extractive"] = Field("extractive", description="what writes answers")
+    abstain_below: float = Field(
+        0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
+    )
+    encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one query")
+    executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
+    reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")
+    budgets: bool = Field(default=True, description="enforce the stage budgets")
+    embed_budget_ms: Milliseconds | None = 50
+    dense_budget_ms: Milliseconds | None = 50
+    lexical_budget_ms: Milliseconds | None = 50
+    fuse_budget_ms: Milliseconds | None = 5
+    rerank_budget_ms: Milliseconds | None = 200
+    first_sentence_budget_ms: Milliseconds | None = 5_000
+    answer_budget_ms: Milliseconds | None = 30_000
+    ground_budget_ms: Milliseconds | None = 100
+    admin_token: SecretStr | None = Field(None, description="bearer token that /v1/index/reload asks for, if set")
+
+    def stage_budgets(self) -> Budgets:
+        """The stage budgets, or none at all."""
+        if not self.budgets:
+            return Budgets.lifted()
+        return Budgets(
+            embed_ms=self.embed_budget_ms,
+            dense_ms=self.dense_budget_ms,
+            lexical_ms=self.lexical_budget_ms,
+            fuse_ms=self.fuse_budget_ms,
+            rerank_ms=self.rerank_budget_ms,
+            first_sentence_ms=self.first_sentence_budget_ms,
+            total_ms=self.answer_budget_ms,
+            ground_ms=self.ground_budget_ms,
+        )

@@ -1,0 +1,105 @@
+"""The one place that constructs: from settings to a service that can answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from service.adapters.extractive import Extractive
+from service.adapters.reranker import OnnxCrossEncoder, Reranker
+from service.engine import Engine
+from service.holder import EngineHolder
+from service.settings import ServiceSettings
+from store.embedding import QueryEncoder
+from store.errors import FootnoteError
+from store.index import Current, IndexDirectory
+from store.local import LocalSnapshot, open_query_encoder
+from store.vectors import set_threads
+
+
+class Service:
+    """A wired service: leases engines, notices new snapshots, warms them and swaps them in.
+
+    Args:
+        settings: everything it can be told.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.index = IndexDirectory(settings.index)
+        self.holder = EngineHolder()
+        self.executor = ThreadPoolExecutor(
+            settings.executor_threads, thread_name_prefix="footnote", initializer=set_threads, initargs=(1,)
+        )
+        self.last_error: str | None = None
+        self._reranker: Reranker | None = (
+            None if settings.reranker is None else OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
+        )
+        self._encoder: tuple[str, QueryEncoder | None] | None = None
+        self._opened: Current | None = None
+        self._guard = threading.Lock()
+
+    def reload(self) -> bool:
+        """Open, verify and warm what CURRENT names, then swap it in; False where it is open already. Blocking.
+
+        On failure the snapshot that was open goes on serving and the error is raised and kept in `last_error`.
+        """
+        with self._guard:
+            try:
+                current = self.index.require_current()
+                if current == self._opened:
+                    return False
+                engine, snapshot = self._open(current)
+                _warm(engine, snapshot)
+            except FootnoteError as error:
+                self.last_error = str(error)
+                raise
+            self.holder.swap(engine, snapshot.close)
+            self._opened = current
+            self.last_error = None
+            return True
+
+    def close(self) -> None:
+        """Stop serving and release everything."""
+        self.holder.swap(None)
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, current: Current) -> tuple[Engine, LocalSnapshot]:
+        snapshot = self.index.open(self.executor, current)
+        try:
+            encoder = self._encoder_for(snapshot)
+        except BaseException:
+            snapshot.close()
+            raise
+        settings = self.settings
+        engine = Engine(
+            snapshot=snapshot,
+            encoder=encoder,
+            reranker=self._reranker,
+            rerank_by_default=settings.rerank and self._reranker is not None,
+            generator=Extractive(encoder, snapshot.facts.analyzer, self.executor),
+            answer_passages=settings.answer_passages,
+            abstain_below=settings.abstain_below,
+            budgets=settings.stage_budgets(),
+            executor=self.executor,
+            clock=time.monotonic,
+        )
+        return engine, snapshot
+
+    def _encoder_for(self, snapshot: LocalSnapshot) -> QueryEncoder | None:
+        fingerprint = snapshot.manifest.space.fingerprint
+        if self._encoder is None or self._encoder[0] != fingerprint:
+            opened = open_query_encoder(
+                Path(self.settings.index), snapshot.manifest, threads=self.settings.encoder_threads
+            )
+            self._encoder = (fingerprint, opened)
+        return self._encoder[1]
+
+
+def _warm(engine: Engine, snapshot: LocalSnapshot) -> None:
+    """Run both legs once, so that the first request finds maps and sessions ready."""
+    if engine.encoder is not None:
+        engine.encoder.encode_queries(["warm up"])
+    snapshot.warm()

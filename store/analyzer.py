@@ -1,0 +1,113 @@
+"""The analyzer: text to index terms. The same object, from the same settings, on both sides.
+
+Unicode words, case-folded and stripped of diacritics only where NFKC does so, stemmed by Snowball; scripts written
+without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) become overlapping bigrams, the standard
+language-independent index unit for them (McNamee & Mayfield, "Character N-Gram Tokenization for European Language Text
+Retrieval", Information Retrieval 7, 2004).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)?")
+_TERM_CHARS_MAX = 128
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_WORD_PARTS = re.compile("_+")
+
+# The usual small English list (the one BM25 baselines on BEIR are published with), kept here because it is part of
+# the index format: changing it changes the analyzer's name.
+_ENGLISH_STOP_WORDS = frozenset(
+    ("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of")
+    + (
+        "on",
+        "or",
+        "such",
+        "that",
+        "the",
+        "their",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "to",
+        "was",
+        "will",
+        "with",
+    )
+)
+_LANGUAGES = {"english": _ENGLISH_STOP_WORDS}
+
+
+class Analyzer:
+    """Terms of a text, in order, with repetitions. Safe to call from several threads.
+
+    Args:
+        language: a Snowball language name ("english"), or "none" for no stemming and no stop words.
+    """
+
+    def __init__(self, language: str = "english") -> None:
+        self.language = language
+        self._stop_words = _LANGUAGES.get(language, frozenset())
+        self._local = threading.local()
+
+    @property
+    def name(self) -> str:
+        """Identifies the analyzer in the manifest; anything that changes terms changes this name."""
+        return f"unicode-bigram-1:{self.language}"
+
+    @classmethod
+    def from_name(cls, name: str) -> Analyzer:
+        """The analyzer with this manifest name; raises ValueError for one this program does not have."""
+        scheme, _, language = name.partition(":")
+        if scheme != "unicode-bigram-1" or not language:
+            raise ValueError(f"unknown analyzer {name!r}")
+        return cls(language)
+
+    def terms(self, text: str) -> list[str]:
+        """The index terms of `text`."""
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        terms: list[str] = []
+        words: list[str] = []
+        for match in _TOKEN.finditer(folded):
+            token = match.group()
+            if _IS_UNSPACED.match(token):
+                terms.extend(_bigrams(token))
+            elif token not in self._stop_words:
+                words.append(token[:_TERM_CHARS_MAX])
+                if "_" in token:  # max_connections is found by its parts too
+                    words.extend(part for part in _WORD_PARTS.split(token[:_TERM_CHARS_MAX]) if part)
+        return terms + self._stemmed(words)
+
+    def _stemmed(self, words: list[str]) -> list[str]:
+        if self.language == "none":
+            return words
+        stemmer = getattr(self._local, "stemmer", None)
+        if stemmer is None:  # PyStemmer objects must not be shared between threads
+            stemmer = self._local.stemmer = _new_stemmer(self.language)
+        return list(stemmer.stemWords(words))
+
+
+def _new_stemmer(language: str) -> Any:
+    import Stemmer
+
+    try:
+        return Stemmer.Stemmer(language)
+    except KeyError:
+        known = ", ".join(sorted(Stemmer.algorithms()))
+        raise ValueError(f"unknown stemming language {language!r}; known: none, {known}") from None
+
+
+@lru_cache(maxsize=4096)
+def _bigrams(token: str) -> tuple[str, ...]:
+    if len(token) == 1:
+        return (token,)
+    return tuple(token[i : i + 2] for i in range(len(token) - 1))

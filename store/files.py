@@ -1,0 +1,161 @@
+"""The file layer: every durable write, rename, lock and checksum of the store goes through here."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from store.errors import IndexLocked, StoreCorrupt
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 (hex) of a file's bytes, streamed."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_file(path: Path, *, sha256: str, size: int, full: bool = True) -> None:
+    """Raise StoreCorrupt unless the file is there with this size and, if `full`, this sha256."""
+    try:
+        found_size = path.stat().st_size
+    except OSError as error:
+        raise StoreCorrupt(str(path), f"{size} bytes", f"no readable file ({error.strerror})") from error
+    if found_size != size:
+        raise StoreCorrupt(str(path), f"{size} bytes", f"{found_size} bytes")
+    if full:
+        try:
+            found = sha256_file(path)
+        except OSError as error:
+            raise StoreCorrupt(str(path), f"sha256 {sha256}", f"an unreadable file ({error.strerror})") from error
+        if found != sha256:
+            raise StoreCorrupt(str(path), f"sha256 {sha256}", f"sha256 {found}")
+
+
+def fsync_path(path: Path) -> None:
+    """Flush one file or directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | (os.O_DIRECTORY if path.is_dir() else 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """Flush every file and directory below `folder`, then the folder itself."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            fsync_path(Path(root) / name)
+        fsync_path(Path(root))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file's content at once: write beside it, fsync, rename, fsync the directory.
+
+    A crash at any instant leaves the old content or the new, whole.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.rename(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    fsync_path(path.parent)
+
+
+def publish_folder(build: Path, target: Path) -> None:
+    """Move a finished build folder to its final name and make that durable. The target must not exist."""
+    fsync_tree(build)
+    build.rename(target)
+    fsync_path(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that a crash half-way never leaves something that looks whole: rename aside first."""
+    doomed = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
+    folder.rename(doomed)
+    fsync_path(doomed.parent)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def writer_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive flock on `path` for the life of the writer; raises IndexLocked when another holds it.
+
+    The lock is the kernel's: it ends with the process, however it ends. Pid and host inside are information only.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            holder = os.pread(descriptor, 300, 0).decode(errors="replace").strip() or "unknown"
+            raise IndexLocked(
+                f"another process is writing this index ({holder}).", fix="Wait for it to finish, then run again."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class SharedHold:
+    """A reader's shared flock on a snapshot's manifest: `prune` leaves alone what is held."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if not _is_same_file(descriptor, path):  # removed between opening it and holding it
+                raise FileNotFoundError(errno.ENOENT, "the snapshot was removed while it was opened", str(path))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Let go; calling it twice is harmless."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextlib.contextmanager
+def if_not_held(path: Path) -> Iterator[bool]:
+    """Yields whether no reader holds this file; while it is True no reader can begin to."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

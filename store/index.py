@@ -1,0 +1,224 @@
+"""The index directory: CURRENT, the published snapshots, publishing, history, rollback and pruning."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from store import files
+from store.errors import IndexMissing, StoreCorrupt, UsageError
+from store.local import LocalSnapshot, read_manifest
+from store.manifest import FileEntry, Manifest
+from store.passages import PassageReader, StoredDocument
+from store.snapshot import Principals, may_read
+
+KEPT_GENERATIONS = 3
+_NAME = re.compile(r"^(\d{6,})-([0-9a-f]{8})$")
+_CURRENT = re.compile(r"^(\d{6,}-[0-9a-f]{8}) ([0-9a-f]{64})\n?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What CURRENT says: a snapshot's name and the sha256 of its manifest."""
+
+    name: str
+    manifest_sha256: str
+
+    @property
+    def generation(self) -> int:
+        """The generation in the name."""
+        return int(self.name.partition("-")[0])
+
+
+class IndexDirectory:
+    """One index on disk, and the only place that spells its file names.
+
+    Args:
+        path: the directory; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.snapshots = path / "snapshots"
+        self.encoders = path / "encoders"
+        self.cache = path / "cache"
+        self.current_file = path / "CURRENT"
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the writer's lock; raises IndexLocked while another process does."""
+        return files.writer_lock(self.path / "LOCK")
+
+    def current(self) -> Current | None:
+        """What CURRENT points at; None where nothing was ever published. Raises StoreCorrupt on any other content."""
+        try:
+            text = self.current_file.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError as error:
+            raise UsageError(f"{self.path} is a file, not an index directory.", fix="Give another --index.") from error
+        match = _CURRENT.match(text)
+        if match is None:
+            raise StoreCorrupt(str(self.current_file), "`<snapshot name> <sha256>`", repr(text[:100]))
+        return Current(match.group(1), match.group(2))
+
+    def require_current(self) -> Current:
+        """As `current`, but raises IndexMissing where nothing was ever published."""
+        current = self.current()
+        if current is None:
+            raise IndexMissing(
+                f"there is no index at {self.path}.", fix="Make one: `footnote index SOURCE` (or give --index DIR)."
+            )
+        return current
+
+    def open(self, executor: Executor, current: Current | None = None, *, full: bool = False) -> LocalSnapshot:
+        """Open a snapshot (by default the current one), verified as LocalSnapshot says."""
+        current = current or self.require_current()
+        return LocalSnapshot(
+            self.snapshots / current.name, executor, manifest_sha256=current.manifest_sha256, full=full
+        )
+
+    def published(self) -> list[Path]:
+        """Folders of all published snapshots, oldest first."""
+        if not self.snapshots.is_dir():
+            return []
+        found = [path for path in self.snapshots.iterdir() if _NAME.match(path.name) and path.is_dir()]
+        return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+
+    @contextmanager
+    def build_folder(self) -> Iterator[Path]:
+        """A folder to build a snapshot in, gone afterwards unless it was published; sweeps stray ones first.
+
+        Only for the holder of the lock.
+        """
+        self.snapshots.mkdir(parents=True, exist_ok=True)
+        for stray in [*self.snapshots.glob(".build-*"), *self.snapshots.glob(".removed-*")]:
+            shutil.rmtree(stray, ignore_errors=True)
+        for stray in self.path.glob(".CURRENT.*.tmp"):
+            stray.unlink(missing_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".build-", dir=self.snapshots))
+        folder.chmod(0o755)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, build: Path, manifest: Manifest) -> Path:
+        """Make a finished build folder the current snapshot and return its final folder.
+
+        Order: hash and list every file, write the manifest, fsync everything, re-open and verify, rename, flip CURRENT
+        (write beside, fsync, rename, fsync). A crash at any instant leaves the old or the new snapshot, whole.
+        """
+        manifest = manifest.model_copy(update={"files": list_files(build)})
+        data = manifest.to_bytes()
+        (build / "manifest.json").write_bytes(data)
+        files.fsync_tree(build)
+        digest = hashlib.sha256(data).hexdigest()
+        with ThreadPoolExecutor(1) as executor:
+            LocalSnapshot(build, executor, manifest_sha256=digest, full=True).close()
+        name = Manifest.name_of(manifest.generation, data)
+        files.publish_folder(build, self.snapshots / name)
+        self.point_current_at(Current(name, digest))
+        return self.snapshots / name
+
+    def point_current_at(self, current: Current) -> None:
+        """Flip CURRENT at once and for good."""
+        files.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
+
+    def next_generation(self) -> int:
+        """One more than any generation there is, or that CURRENT names."""
+        known = [int(path.name.partition("-")[0]) for path in self.published()]
+        current = self.current()
+        return max([*known, current.generation if current else 0], default=0) + 1
+
+    def history(self) -> list[tuple[Path, Manifest]]:
+        """Published snapshots with their manifests, newest first; those with a damaged manifest are left out."""
+        result = []
+        for folder in reversed(self.published()):
+            try:
+                result.append((folder, read_manifest(folder)))
+            except StoreCorrupt:
+                continue
+        return result
+
+    def rollback(self, generation: int) -> Current:
+        """Point CURRENT at a kept generation after verifying every byte of it. Only for the holder of the lock."""
+        for folder in self.published():
+            if int(folder.name.partition("-")[0]) == generation:
+                with ThreadPoolExecutor(1) as executor:
+                    LocalSnapshot(folder, executor, full=True).close()
+                target = Current(folder.name, files.sha256_file(folder / "manifest.json"))
+                self.point_current_at(target)
+                return target
+        kept = ", ".join(str(int(folder.name.partition("-")[0])) for folder in self.published()) or "none"
+        raise UsageError(f"generation {generation} is not kept; kept: {kept}.")
+
+    def prune(self, keep: int = KEPT_GENERATIONS) -> list[str]:
+        """Remove all but the newest `keep` snapshots, never the current one nor one a reader holds.
+
+        Only for the holder of the lock. Returns the names removed.
+        """
+        current = self.current()
+        removed = []
+        for folder in self.published()[: -keep or None]:
+            if current is not None and folder.name == current.name:
+                continue
+            manifest = folder / "manifest.json"
+            if not manifest.exists():
+                files.remove_folder(folder)
+                removed.append(folder.name)
+                continue
+            with files.if_not_held(manifest) as free:
+                if free:
+                    files.remove_folder(folder)
+                    removed.append(folder.name)
+        return removed
+
+    def kept_document(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        version: str,
+        principals: Principals,
+        skip: str = "",
+    ) -> StoredDocument | None:
+        """A document version that some kept snapshot other than `skip` still holds, newest first. Blocking."""
+        for folder in reversed(self.published()):
+            if folder.name == skip:
+                continue
+            reader = None
+            try:
+                manifest = read_manifest(folder)
+                entry = manifest.files["passages.sqlite"]
+                files.check_file(folder / "passages.sqlite", sha256=entry.sha256, size=entry.size, full=False)
+                reader = PassageReader(folder / "passages.sqlite")
+                for one in reader.document(id=id, version=version):
+                    if may_read(one.header.access, principals):
+                        return one
+            except (StoreCorrupt, KeyError):
+                continue
+            finally:
+                if reader is not None:
+                    reader.close()
+        return None
+
+
+def list_files(folder: Path) -> dict[str, FileEntry]:
+    """Every file below a folder but the manifest, with sha256 and size, by relative path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {
+        str(path.relative_to(folder)): FileEntry(sha256=files.sha256_file(path), size=path.stat().st_size)
+        for path in paths
+    }
+
+
+def now() -> str:
+    """The time of day for `created_at`: ISO 8601 with offset, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,212 @@
+"""The local snapshot: FAISS, tantivy and SQLite files of one published folder behind the `Snapshot` protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from store.analyzer import Analyzer
+from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder
+from store.errors import FormatUnsupported, IndexMissing, SpaceMismatch, StoreCorrupt
+from store.files import SharedHold, check_file
+from store.filters import Filter
+from store.manifest import Manifest, parse_manifest
+from store.passages import PassageReader, StoredDocument, StoredPassage
+from store.selection import Selector
+from store.snapshot import Hit, LegQuery, LegScores, Principals, SnapshotFacts, Vector, may_read
+from store.terms import TermIndex
+from store.vectors import DenseIndex, Ranking, open_vectors
+
+HASH_ALL_BYTES_MAX = 512_000_000
+"""Up to this many bytes in all, opening hashes every file; beyond, only what FAISS parses, and sizes."""
+
+T = TypeVar("T")
+
+
+def read_manifest(folder: Path, expected_sha256: str | None = None) -> Manifest:
+    """The manifest of a snapshot folder, checked against its sha256 (from CURRENT) or the folder's own name."""
+    path = folder / "manifest.json"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise StoreCorrupt(str(path), "a manifest", "no file") from error
+    found = hashlib.sha256(data).hexdigest()
+    expected = expected_sha256 or folder.name.rpartition("-")[2]
+    if not found.startswith(expected):
+        raise StoreCorrupt(str(path), f"sha256 {expected}", f"sha256 {found}")
+    return parse_manifest(data, str(path))
+
+
+def verify_files(folder: Path, manifest: Manifest, *, full: bool) -> None:
+    """Check the snapshot's files against its manifest: every sha256 if `full`, else of what FAISS parses; all sizes.
+
+    Raises StoreCorrupt naming the first file that is wrong, missing or not listed.
+    """
+    for name, entry in manifest.files.items():
+        check_file(folder / name, sha256=entry.sha256, size=entry.size, full=full or name.endswith(".faiss"))
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    for extra in sorted(present - manifest.files.keys() - {"manifest.json"}):
+        raise StoreCorrupt(str(folder / extra), "no such file in the manifest", "a file")
+
+
+class LocalSnapshot:
+    """An opened snapshot folder. Hold it for a whole request; `close()` when the last one ended.
+
+    Args:
+        folder: `INDEX/snapshots/NNNNNN-xxxxxxxx`.
+        executor: where its blocking work runs; the caller owns it.
+        manifest_sha256: from CURRENT, if it came that way.
+        full: hash every file whatever its size (`verify`, publish); by default as HASH_ALL_BYTES_MAX says.
+    """
+
+    def __init__(
+        self, folder: Path, executor: Executor, *, manifest_sha256: str | None = None, full: bool = False
+    ) -> None:
+        if not folder.is_dir():
+            raise IndexMissing(f"there is no snapshot at {folder}.", fix="Run `footnote index SOURCE`.")
+        self.folder = folder
+        self._executor = executor
+        self._hold = SharedHold(folder / "manifest.json")
+        try:
+            self.manifest = manifest = read_manifest(folder, manifest_sha256)
+            small = sum(entry.size for entry in manifest.files.values()) <= HASH_ALL_BYTES_MAX
+            self.fully_verified = full or small
+            verify_files(folder, manifest, full=self.fully_verified)
+            self._analyzer = _analyzer(manifest, folder)
+            self._vectors = open_vectors(folder / "vectors.f32", manifest.counts.passages, manifest.space.dimension)
+            self._dense = DenseIndex.open(folder / "vectors.faiss", manifest.vector_index, self._vectors)
+            self.reader = PassageReader(folder / "passages.sqlite")
+            self._terms = TermIndex(folder / "terms", manifest.counts.passages)
+            expected = (manifest.counts.documents, manifest.counts.passages)
+            if tuple(self.reader.counts) != expected:
+                raise StoreCorrupt(
+                    str(folder / "passages.sqlite"), f"{expected} (documents, passages)", f"{self.reader.counts}"
+                )
+            self._selector = Selector(self.reader)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Release files and the shared hold; calling it twice is harmless."""
+        for part in ("_terms", "reader"):
+            opened = getattr(self, part, None)
+            if opened is not None:
+                opened.close()
+        self._hold.release()
+
+    @property
+    def facts(self) -> SnapshotFacts:
+        """Generation, counts, fingerprint, smallest scores."""
+        manifest = self.manifest
+        return SnapshotFacts(
+            generation=manifest.generation,
+            name=self.folder.name,
+            documents=manifest.counts.documents,
+            passages=manifest.counts.passages,
+            space=manifest.space,
+            analyzer=manifest.analyzer,
+            recall_at_10=manifest.vector_index.recall_at_10,
+        )
+
+    def warm(self) -> None:
+        """Touch both legs once, so that maps and indexes are in memory. Blocking."""
+        self._dense.search(np.zeros(self.manifest.space.dimension, np.float32), 1, None)
+        self._terms.search(self._analyzer.terms("warm up"), 1, None)
+
+    async def dense(self, vector: Vector, k: int, filter: Filter | None, principals: Principals) -> list[Hit]:  # noqa: A002
+        """The k passages nearest to `vector`, best first, ties in row order. Raises SpaceMismatch on its shape."""
+        if vector.shape != (self.manifest.space.dimension,):
+            raise SpaceMismatch("dimension", self.manifest.space.dimension, vector.shape)
+
+        def search() -> list[Hit]:
+            return self._hits(self._dense.search(vector, k, self._selector.mask(filter, principals)))
+
+        return await self._run(search)
+
+    async def lexical(self, text: str, k: int, filter: Filter | None, principals: Principals) -> list[Hit]:  # noqa: A002
+        """The k best passages by BM25, best first, ties in row order; never one that shares no term."""
+
+        def search() -> list[Hit]:
+            terms = self._analyzer.terms(text)
+            return self._hits(self._terms.search(terms, k, self._selector.mask(filter, principals)))
+
+        return await self._run(search)
+
+    async def score(self, query: LegQuery, passage_ids: Sequence[str]) -> list[LegScores]:
+        """Exact scores of given passages, in the order given; raises KeyError for an unknown id."""
+
+        def score() -> list[LegScores]:
+            by_id = self.reader.rows_of_ids(passage_ids)
+            rows = np.array([by_id[passage_id] for passage_id in passage_ids], np.int64)
+            nothing: list[float | None] = [None] * len(rows)
+            dense = nothing if query.vector is None else self._dense.scores(query.vector, rows).tolist()
+            lexical = (
+                nothing if query.text is None else self._terms.scores(self._analyzer.terms(query.text), rows).tolist()
+            )
+            return [LegScores(*pair) for pair in zip(dense, lexical, strict=True)]
+
+        return await self._run(score)
+
+    async def passages(self, ids: Sequence[str], principals: Principals) -> Mapping[str, StoredPassage]:
+        """The passages that exist and may be read, by id."""
+
+        def read() -> dict[str, StoredPassage]:
+            found = self.reader.passages(ids)
+            return {key: one for key, one in found.items() if may_read(one.document.access, principals)}
+
+        return await self._run(read)
+
+    async def document(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        version: str | None = None,
+        principals: Principals,
+    ) -> StoredDocument | None:
+        """The document with this id and version (either may be left out), if it exists and may be read."""
+
+        def read() -> StoredDocument | None:
+            readable = (
+                one for one in self.reader.document(id=id, version=version) if may_read(one.header.access, principals)
+            )
+            return next(readable, None)
+
+        return await self._run(read)
+
+    def _hits(self, ranking: Ranking) -> list[Hit]:
+        rows, scores = ranking
+        return [
+            Hit(passage_id, score)
+            for passage_id, score in zip(self.reader.ids_of_rows(rows.tolist()), scores.tolist(), strict=True)
+        ]
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def open_query_encoder(index: Path, manifest: Manifest, *, threads: int = 1) -> QueryEncoder | None:
+    """The query encoder that the manifest admits, its files checked; None where it admits none."""
+    for entry in manifest.query_encoders:
+        if entry.kind == "hash":
+            encoder = HashEmbedder(manifest.space.dimension)
+            manifest.space.require_same(encoder.space)
+            return encoder
+        folder = index / "encoders" / str(entry.folder)
+        for name, file in entry.files.items():
+            check_file(folder / name, sha256=file.sha256, size=file.size)
+        return OnnxEncoder(folder, manifest.space, threads=threads)
+    return None
+
+
+def _analyzer(manifest: Manifest, folder: Path) -> Analyzer:
+    try:
+        return Analyzer.from_name(manifest.analyzer)
+    except ValueError as error:
+        raise FormatUnsupported(f"{folder / 'manifest.json'} (analyzer)", Analyzer().name, manifest.analyzer) from error

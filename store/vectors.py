@@ -1,0 +1,197 @@
+"""The dense side on disk: raw vectors as the truth, a FAISS index derived from them, recall measured before use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from store.embedding import Vectors
+from store.errors import StoreCorrupt
+from store.manifest import VectorIndex
+
+EXACT_ROWS_MAX = 20_000
+RECALL_TARGET = 0.99
+REFINE_FACTORS = (10, 20, 50, 100, 200)
+_RECALL_QUERIES = 200
+_TRAIN_ROWS = 65_536
+_SELECTED_SCAN_MAX = 50_000
+_ASIDE = 64  # rows fetched beyond k, so that ties at the border break by row order
+
+Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+"""Rows (int64) and their scores (float32), best first, ties by row."""
+
+
+def open_vectors(path: Path, rows: int, dimension: int) -> Vectors:
+    """The raw vectors, memory-mapped read-only: float32, shape (rows, dimension), row-major, little-endian."""
+    expected = rows * dimension * 4
+    found = path.stat().st_size
+    if found != expected:
+        raise StoreCorrupt(str(path), f"{expected} bytes ({rows} x {dimension} float32)", f"{found} bytes")
+    if rows == 0:
+        return np.zeros((0, dimension), np.float32)
+    return np.memmap(path, dtype="<f4", mode="r", shape=(rows, dimension))
+
+
+def set_threads(threads: int) -> None:
+    """OpenMP threads that FAISS may use in the calling thread."""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+
+
+def exact_ranking(vectors: Vectors, query: npt.NDArray[np.float32], k: int, rows: npt.NDArray[np.int64]) -> Ranking:
+    """The k best of the given rows by inner product, from the raw vectors."""
+    scores = np.asarray(vectors[rows] @ query, np.float32) if len(rows) else np.zeros(0, np.float32)
+    return best(rows, scores, k)
+
+
+def best(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], k: int) -> Ranking:
+    """The k best (row, score) pairs, ties by row."""
+    if len(rows) > 4 * k:
+        border = np.partition(scores, len(scores) - k)[len(scores) - k]
+        keep = scores >= border
+        rows, scores = rows[keep], scores[keep]
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order], scores[order]
+
+
+def build_index(vectors: Vectors, path: Path) -> VectorIndex:
+    """Build the FAISS index for these rows, write it, and return what was chosen and measured.
+
+    Exact up to EXACT_ROWS_MAX rows. Above, 4-bit PQ fast-scan refined from the raw vectors by the smallest factor that
+    reaches RECALL_TARGET on held-out rows; where none does, HNSW; a kind below the target says so in `meets_target`.
+    """
+    import faiss
+
+    rows, dimension = vectors.shape
+    if rows <= EXACT_ROWS_MAX or dimension % 2:
+        flat = faiss.IndexFlatIP(dimension)
+        _add_in_chunks(flat, vectors)
+        faiss.write_index(flat, str(path))
+        return VectorIndex(kind="flat")
+
+    generator = np.random.default_rng(0)
+    shuffled = generator.permutation(rows)
+    held_out, train = np.sort(shuffled[:_RECALL_QUERIES]), np.sort(shuffled[_RECALL_QUERIES:][:_TRAIN_ROWS])
+    truth = _exact_neighbours(vectors, held_out)
+
+    pq = faiss.IndexPQFastScan(dimension, dimension // (4 if dimension % 4 == 0 else 2), 4, faiss.METRIC_INNER_PRODUCT)
+    pq.train(np.ascontiguousarray(vectors[train]))
+    _add_in_chunks(pq, vectors)
+    best_recall = 0.0
+    for factor in REFINE_FACTORS:
+        chosen = VectorIndex(kind="pq_fastscan", refine_factor=factor)
+        best_recall = _recall(DenseIndex(pq, chosen, vectors), vectors, held_out, truth)
+        if best_recall >= RECALL_TARGET:
+            faiss.write_index(pq, str(path))
+            return chosen.model_copy(update={"recall_at_10": round(best_recall, 4)})
+
+    hnsw = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
+    hnsw.hnsw.efConstruction, hnsw.hnsw.efSearch = 200, 256
+    _add_in_chunks(hnsw, vectors)
+    chosen = VectorIndex(kind="hnsw", refine_factor=1)
+    hnsw_recall = _recall(DenseIndex(hnsw, chosen, vectors), vectors, held_out, truth)
+    if hnsw_recall < best_recall:
+        faiss.write_index(pq, str(path))
+        return VectorIndex(
+            kind="pq_fastscan", refine_factor=REFINE_FACTORS[-1], recall_at_10=round(best_recall, 4), meets_target=False
+        )
+    faiss.write_index(hnsw, str(path))
+    return chosen.model_copy(
+        update={"recall_at_10": round(hnsw_recall, 4), "meets_target": hnsw_recall >= RECALL_TARGET}
+    )
+
+
+def _add_in_chunks(index: Any, vectors: Vectors, chunk: int = 65_536) -> None:
+    for start in range(0, len(vectors), chunk):
+        index.add(np.ascontiguousarray(vectors[start : start + chunk], dtype=np.float32))
+
+
+def _exact_neighbours(vectors: Vectors, queries: npt.NDArray[np.int64], k: int = 10) -> list[set[int]]:
+    """For each query row its k nearest other rows, by blocks so that memory stays bounded."""
+    wanted = np.ascontiguousarray(vectors[queries])
+    scores = np.full((len(queries), 0), 0, np.float32)
+    rows = np.zeros((len(queries), 0), np.int64)
+    for start in range(0, len(vectors), 65_536):
+        block = wanted @ np.asarray(vectors[start : start + 65_536]).T
+        numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
+        scores, rows = np.hstack([scores, block]), np.hstack([rows, numbers])
+        top = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
+        scores, rows = np.take_along_axis(scores, top, 1), np.take_along_axis(rows, top, 1)
+    return [{int(row) for row in found if row != own} for own, found in zip(queries, rows, strict=True)]
+
+
+def _recall(index: DenseIndex, vectors: Vectors, queries: npt.NDArray[np.int64], truth: list[set[int]]) -> float:
+    hit = total = 0
+    for own, wanted in zip(queries, truth, strict=True):
+        rows, _ = index.search(np.asarray(vectors[own]), 11, None)
+        hit += len({int(row) for row in rows if row != own} & wanted)
+        total += min(len(wanted), 10)
+    return hit / max(total, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseIndex:
+    """A FAISS index over the raw vectors it was derived from.
+
+    Concurrent searches are safe: nothing is ever added.
+    """
+
+    index: Any
+    chosen: VectorIndex
+    vectors: Vectors
+
+    @classmethod
+    def open(cls, path: Path, chosen: VectorIndex, vectors: Vectors) -> DenseIndex:
+        """Parse a file whose checksum was verified; raises StoreCorrupt where its shape is not the manifest's."""
+        import faiss
+
+        try:
+            index: Any = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise StoreCorrupt(str(path), "a FAISS index", str(error).splitlines()[0]) from error
+        if (index.ntotal, index.d) != vectors.shape:
+            raise StoreCorrupt(str(path), f"{vectors.shape} vectors", f"{(index.ntotal, index.d)}")
+        if chosen.kind == "hnsw":
+            index.hnsw.efSearch = 256
+        return cls(index, chosen, vectors)
+
+    def search(self, query: npt.NDArray[np.float32], k: int, mask: npt.NDArray[np.bool_] | None) -> Ranking:
+        """The k best rows by inner product with `query` (float32, shape (dimension,)) among those the mask allows.
+
+        Few selected rows are scored exactly from the raw vectors; many go through the index with rows fetched until
+        k allowed ones are found.
+        """
+        query = np.ascontiguousarray(query, np.float32)
+        if mask is not None:
+            selected = np.flatnonzero(mask)
+            if self.chosen.kind == "flat" or len(selected) <= _SELECTED_SCAN_MAX:
+                return exact_ranking(self.vectors, query, k, selected)
+        rows = len(self.vectors)
+        fetch = min(rows, k * self.chosen.refine_factor + _ASIDE)
+        while True:
+            found, scores = self._candidates(query, fetch)
+            if mask is not None:
+                allowed = mask[found]
+                found, scores = found[allowed], scores[allowed]
+            if len(found) >= min(k, rows) or fetch >= rows:
+                break
+            fetch = min(rows, fetch * 4)
+        return best(found, scores, k)
+
+    def _candidates(self, query: npt.NDArray[np.float32], fetch: int) -> Ranking:
+        scores, found = self.index.search(query[None, :], fetch)
+        found, scores = found[0], scores[0]
+        found, scores = found[found >= 0], scores[found >= 0]
+        if self.chosen.kind == "pq_fastscan":  # its scores are quantised: rescore from the truth
+            found = np.sort(found)
+            scores = np.asarray(self.vectors[found] @ query, np.float32)
+        return found, scores
+
+    def scores(self, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Exact scores of given rows."""
+        return np.asarray(self.vectors[rows] @ query, np.float32) if len(rows) else np.zeros(0, np.float32)
