@@ -25,23 +25,10 @@ _WORD_PARTS = re.compile("_+")
 # The usual small English list (the one BM25 baselines on BEIR are published with), kept here because it is part of
 # the index format: changing it changes the analyzer's name.
 _ENGLISH_STOP_WORDS = frozenset(
-    ("a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of")
-    + (
-        "on",
-        "or",
-        "such",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "to",
-        "was",
-        "will",
-        "with",
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
+        "this to was will with",
     )
 )
 _LANGUAGES = {"english": _ENGLISH_STOP_WORDS}

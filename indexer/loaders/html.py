@@ -30,7 +30,7 @@ _META = {
 
 
 def extract(source: str, *, what: str) -> Extracted:
-    """The content of a page.
+    """The content of a page; text, title and sections are canonical.
 
     Args:
         source: the decoded page.
@@ -85,10 +85,15 @@ def _parsed(source: str, what: str) -> Any:
     if declaration:
         text = _SELF_CLOSED.sub(r"<\1\2></\1>", text[declaration.end() :])
     parser = html.HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True, no_network=True)
+    if not text.strip():
+        raise InputError("empty", f"{what}: the file holds no text.")
     try:
-        return html.document_fromstring(text, parser=parser)
+        root = html.document_fromstring(text, parser=parser)
     except (etree.LxmlError, ValueError, AssertionError, RecursionError) as error:
         raise InputError("malformed", f"{what}: no page can be read from this HTML: {error}.") from error
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # the parser left out the rest
+        raise InputError("malformed", f"{what}: the HTML is nested too deeply (more than 2,048 elements).")
+    return root
 
 
 def _line(text: str | None) -> str:

@@ -21,7 +21,8 @@ _LONG_WORDS_MIN = 50  # running text of this length, hardly linked, after the ar
 _LONG_LINKED_MAX = 0.1
 _SET_LINKED_MAX = 0.3  # tables, code and definitions after the article began
 _LEADING_HEADINGS = 3  # blocks before the first content within which a heading is the article's own
-_SOURCE_CHARS_MAX = 4 << 20  # a larger page is no article
+_SOURCE_CHARS_MAX = 4 << 20  # a larger page is no article,
+_BLOCKS_MAX = 2000  # nor is one of more blocks; trafilatura's time grows with their square (20,000 take 40 s)
 
 
 def article(source: str, main: Sequence[Block], page: Sequence[Block]) -> Sequence[Block]:
@@ -32,7 +33,7 @@ def article(source: str, main: Sequence[Block], page: Sequence[Block]) -> Sequen
         main: the blocks of the element that the page declares to be its content.
         page: the blocks of the whole page, for when that element is not the one.
     """
-    content = _content(source)
+    content = _content(source) if len(page) <= _BLOCKS_MAX and len(source) <= _SOURCE_CHARS_MAX else ""
     if not content:
         return main
     runs = _Runs(content)
@@ -45,8 +46,6 @@ def article(source: str, main: Sequence[Block], page: Sequence[Block]) -> Sequen
 
 
 def _content(source: str) -> str:
-    if len(source) > _SOURCE_CHARS_MAX:
-        return ""
     import trafilatura
 
     try:

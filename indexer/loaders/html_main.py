@@ -32,6 +32,7 @@ _DROPPED_IDS = _words(
     "toc sidebar side-bar navigation navbar nav cookie-banner cookie-consent cookie-notice onetrust-consent-sdk"
     " breadcrumbs breadcrumb disqus_thread comments mw-navigation"
 )
+_FORMS_MEASURED_MAX = 50  # measuring one reads all of its text, and they can be nested
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 _GENERATORS = re.compile(
@@ -66,7 +67,7 @@ def prune(body: Any) -> bool:
     """
     from lxml import etree
 
-    body_chars = 0
+    body_chars, forms = 0, 0
     dropped = []
     site = False
     walker = etree.iterwalk(body, events=("start",))
@@ -74,9 +75,10 @@ def prune(body: Any) -> bool:
         if element is body:
             continue
         drop = not isinstance(element.tag, str) or _is_boilerplate(element)
-        if not drop and element.tag == "form":  # some sites wrap the whole page in a form
+        if not drop and element.tag == "form" and forms < _FORMS_MEASURED_MAX:
+            forms += 1
             body_chars = body_chars or _chars(body)
-            drop = 2 * _chars(element) < body_chars
+            drop = 2 * _chars(element) < body_chars  # some sites wrap the whole page in a form
         if drop:
             dropped.append(element)
             site = site or element.tag not in _SILENT_TAGS
