@@ -89,6 +89,8 @@ def _parsed(source: str, what: str) -> Any:
         raise InputError("empty", f"{what}: the file holds no text.")
     try:
         root = html.document_fromstring(text, parser=parser)
+    except etree.ParserError as error:
+        raise InputError("empty", f"{what}: the page holds nothing: {error}.") from error
     except (etree.LxmlError, ValueError, AssertionError, RecursionError) as error:
         raise InputError("malformed", f"{what}: no page can be read from this HTML: {error}.") from error
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # the parser left out the rest
