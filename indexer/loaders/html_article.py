@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 from indexer.loaders.html_blocks import Block
 
-_WORD = re.compile(r"\w+")
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+# In scripts without spaces (Thai to Khmer, Chinese, Japanese) each character counts as a word.
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _RUN = 4  # words in a row that must agree
 _AGREED_SHARE_MIN = 0.5  # of a block's runs
 _WORDS_MIN = 3  # shorter blocks are captions, labels, buttons

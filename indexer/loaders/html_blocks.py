@@ -32,7 +32,7 @@ class Block:
 HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 _BREAK = "\x00"  # a <br>: canonical text has no NUL of its own
 _INVISIBLE = re.compile("[\u00ad\u200b\ufeff]")
-_BREAKS = re.compile(f" ?{_BREAK} ?")
+_MANY_BREAKS = re.compile("\n{3,}")
 _INLINE_NAMES = (
     "a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd label mark math mi mn mo mrow msub msup"
     " mtext nobr q rp rt ruby s samp small span strike strong sub sup time tt u var wbr"
@@ -213,11 +213,10 @@ class _Walk:
 
 
 def _prose(parts: list[str]) -> str:
-    """Whitespace collapsed, breaks as newlines, invisible marks gone, canonical."""
-    text = " ".join(_INVISIBLE.sub("", "".join(parts)).split())
-    return (
-        canonical(_BREAKS.sub("\n", text.replace(_BREAK, f" {_BREAK} ")).strip()) if _BREAK in text else canonical(text)
-    )
+    """Whitespace collapsed, breaks as newlines (two at most), invisible marks gone, canonical."""
+    text = _INVISIBLE.sub("", "".join(parts)).replace(_BREAK, f" {_BREAK} ")
+    lines = " ".join(text.split()).split(_BREAK)
+    return canonical(_MANY_BREAKS.sub("\n\n", "\n".join(line.strip() for line in lines)).strip())
 
 
 def is_data_table(table: Any) -> bool:
