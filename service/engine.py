@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.adapters.generator import Generator
 from service.adapters.reranker import Reranker
 from service.budget import Budgets, Clock
+from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.snapshot import Snapshot
 
@@ -19,6 +20,7 @@ class Engine:
     Args:
         snapshot: the index version.
         encoder: embeds questions; None where the snapshot admits none (then the dense leg needs a vector).
+        analyzer: the index's own, for weighing evidence and checking sentences.
         reranker: None where none is set.
         rerank_by_default: what an absent `rerank` means.
         generator: writes answers.
@@ -31,6 +33,7 @@ class Engine:
 
     snapshot: Snapshot
     encoder: QueryEncoder | None
+    analyzer: Analyzer
     reranker: Reranker | None
     rerank_by_default: bool
     generator: Generator

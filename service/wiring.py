@@ -12,6 +12,7 @@ from service.adapters.reranker import OnnxCrossEncoder, Reranker
 from service.engine import Engine
 from service.holder import EngineHolder
 from service.settings import ServiceSettings
+from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError
 from store.index import Current, IndexDirectory
@@ -77,9 +78,10 @@ class Service:
         engine = Engine(
             snapshot=snapshot,
             encoder=encoder,
+            analyzer=Analyzer.from_name(snapshot.facts.analyzer),
             reranker=self._reranker,
             rerank_by_default=settings.rerank and self._reranker is not None,
-            generator=Extractive(encoder, snapshot.facts.analyzer, self.executor),
+            generator=Extractive(),
             answer_passages=settings.answer_passages,
             abstain_below=settings.abstain_below,
             budgets=settings.stage_budgets(),

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from service.contract import Result, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage as a generator sees it: cited in its text as `[number]`."""
-
-    number: int
-    result: Result
+from service.evidence import Evidence
 
 
 class Generator(Protocol):
@@ -22,9 +14,17 @@ class Generator(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """Provider and model; counts are those of no particular request."""
+        """Provider and model; its counts are those of no particular request."""
         ...
 
-    def generate(self, question: str, sources: Sequence[Source]) -> AsyncIterator[str]:
-        """Pieces of the answer's text, in order. Closing the iterator stops the work behind it."""
+    def generate(self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]) -> AsyncIterator[str]:
+        """Pieces of the answer's text, in order; the n-th source is cited as `[n]`, counting from 1.
+
+        Args:
+            question: as it was retrieved for.
+            sources: the passages that may be drawn on.
+            evidence: their sentences, best first.
+
+        Closing the iterator stops the work behind it.
+        """
         ...

@@ -1,0 +1,356 @@
+"""The one file that knows how a question is answered: retrieve, fuse, rerank, weigh evidence, generate, ground."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from service.budget import Deadline, StageOverrun
+from service.contract import (
+    Abstention,
+    Checks,
+    Citation,
+    DegradedEvent,
+    FinishEvent,
+    FinishReason,
+    MetaEvent,
+    PipelineEvent,
+    Reason,
+    Result,
+    Scores,
+    SearchResponse,
+    SentenceEvent,
+    SourcesEvent,
+    WithheldEvent,
+    result_of,
+)
+from service.engine import Engine
+from service.evidence import Evidence, rank_sentences, sufficiency
+from service.ground import Draft, Finding, check, parse, with_markers
+from service.legs import LegResults, ask_legs, fill_scores
+from service.question import Question
+from service.rerank import merged, rerank_scores
+from service.sentences import SentenceStream
+from store.fusion import convex, normalised
+
+LEG_DEPTH_MIN = 200
+"""Passages each leg is asked for at least; more when more results are wanted."""
+
+RERANK_DEPTH = 50
+ABSTENTION_TEXT = "The indexed documents do not answer this question."
+
+
+async def search(question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
+    """Ranked passages for a question.
+
+    Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
+    """
+    results, degraded = await _retrieve(question, engine, deadline)
+    return SearchResponse(
+        request_id=question.request_id,
+        generation=engine.snapshot.facts.generation,
+        results=results,
+        stages=deadline.stages,
+        degraded=degraded,
+        explain=_explanation(question, engine) if question.explain else None,
+    )
+
+
+async def answer(question: Question, engine: Engine, deadline: Deadline) -> AsyncIterator[PipelineEvent]:
+    """The events of an answer: meta, sources, then sentences, each only after it was checked, and finish.
+
+    Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
+    """
+    yield MetaEvent(
+        request_id=question.request_id,
+        generation=engine.snapshot.facts.generation,
+        query_used=question.text,
+        guardrail=question.guardrail,
+        model=engine.generator.usage.model,
+    )
+    results, degraded = await _retrieve(question, engine, deadline)
+    for message in degraded:
+        yield DegradedEvent(message=message)
+    sources = results[: engine.answer_passages]
+    yield SourcesEvent(sources=results)
+    if not sources:
+        yield _abstention_sentence()
+        yield _finish(engine, deadline, "abstained", Abstention(reason="no_results"))
+        return
+
+    try:
+        evidence, score = await _weigh(question, sources, engine, deadline)
+    except StageOverrun as overrun:
+        evidence, score = [], None
+        yield DegradedEvent(message=f"evidence: {overrun}; nothing is answered unweighed")
+    if score is None or score < engine.abstain_below:
+        yield _abstention_sentence()
+        rounded = None if score is None else round(score, 4)
+        yield _finish(engine, deadline, "abstained", Abstention(reason="insufficient_evidence", score=rounded))
+        return
+
+    composer = _Composer(question, sources)
+    reason: FinishReason = "stop"
+    started = deadline.clock()
+    pieces = _pieces(question, sources, evidence, engine, deadline)
+    async with aclosing(pieces):
+        try:
+            async for piece in pieces:
+                for event in composer.compose(*await _ground(piece, sources, engine, deadline)):
+                    yield event
+        except StageOverrun as overrun:
+            reason = "deadline"
+            yield DegradedEvent(message=f"{overrun.stage}: {overrun}; the answer ends with what was verified")
+    deadline.record("generate", engine.budgets.total_ms, started, "ok" if reason == "stop" else "timeout")
+    if composer.supported:
+        yield _finish(engine, deadline, reason, None)
+    else:
+        for event in composer.abstain():
+            yield event
+        finish: FinishReason = "abstained" if reason == "stop" else reason
+        yield _finish(engine, deadline, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+
+
+async def _retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
+    """Embed, ask both legs side by side, fuse, rerank, read the passages."""
+    depth = max(question.top_k, LEG_DEPTH_MIN)
+    legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
+    degraded = list(legs.degraded)
+    scores, order = await _fuse(question, engine, deadline, legs, degraded)
+    order = order[: max(question.top_k, RERANK_DEPTH)]
+    wanted = engine.rerank_by_default if question.rerank is None else question.rerank
+    if wanted and engine.reranker is not None:
+        order = await _rerank(question, engine, deadline, order, scores, degraded)
+    elif wanted:
+        degraded.append("rerank: no reranker is set; fused order")
+    order = order[: question.top_k]
+    stored = await engine.snapshot.passages(order, question.principals)
+    kept = [key for key in order if key in stored]
+    results = []
+    for rank, key in enumerate(kept, 1):
+        one = scores[key]
+        results.append(result_of(rank, one.fused if one.rerank is None else one.rerank, one, stored[key]))
+    return results, degraded
+
+
+async def _fuse(
+    question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
+) -> tuple[dict[str, Scores], list[str]]:
+    facts = engine.snapshot.facts
+    started = deadline.clock()
+    dense, lexical = legs.dense or {}, legs.lexical or {}
+    outcome = "ok"
+    try:
+        async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.fuse_ms))):
+            dense, lexical = await fill_scores(question, engine.snapshot, legs)
+    except TimeoutError:
+        outcome = "degraded"
+        degraded.append("fuse: a candidate that one leg did not reach counts as that leg's minimum")
+    if legs.dense is not None and legs.lexical is not None:
+        fused = convex(dense, lexical, dense_minimum=facts.dense_minimum, lexical_minimum=facts.lexical_minimum)
+    elif legs.dense is not None:
+        fused = normalised(dense, facts.dense_minimum)
+    else:
+        fused = normalised(lexical, facts.lexical_minimum)
+    position = {key: number for number, key in enumerate([*(legs.dense or {}), *(legs.lexical or {})])}
+    order = sorted(fused, key=lambda key: (-fused[key], position[key]))
+    deadline.record("fuse", engine.budgets.fuse_ms, started, "ok" if outcome == "ok" else "degraded")
+    scores = {
+        key: Scores(dense=dense.get(key), lexical=lexical.get(key), fused=fused[key], rerank=None) for key in order
+    }
+    return scores, order
+
+
+async def _rerank(
+    question: Question,
+    engine: Engine,
+    deadline: Deadline,
+    order: list[str],
+    scores: dict[str, Scores],
+    degraded: list[str],
+) -> list[str]:
+    assert engine.reranker is not None
+    started = deadline.clock()
+    stored = await engine.snapshot.passages(order[:RERANK_DEPTH], question.principals)
+    candidates = [key for key in order[:RERANK_DEPTH] if key in stored]
+    found = await rerank_scores(
+        question.text,
+        [stored[key].passage.text for key in candidates],
+        engine.reranker,
+        engine.executor,
+        engine.budgets.rerank_ms,
+        deadline,
+    )
+    for key, score in zip(candidates, found, strict=False):
+        scores[key] = scores[key].model_copy(update={"rerank": score})
+    whole = len(found) == len(candidates)
+    if not whole:
+        degraded.append(f"rerank: {len(found)} of {len(candidates)} candidates scored")
+    deadline.record("rerank", engine.budgets.rerank_ms, started, "ok" if whole else "degraded")
+    return merged([*candidates, *(key for key in order if key not in stored)], found)
+
+
+async def _weigh(
+    question: Question, sources: Sequence[Result], engine: Engine, deadline: Deadline
+) -> tuple[list[Evidence], float]:
+    """The sources' sentences, best first, and the estimated probability that they suffice."""
+
+    def work() -> tuple[list[Evidence], float]:
+        ranked = rank_sentences(question.text, sources, engine.analyzer, engine.encoder)
+        return ranked, sufficiency(question.text, sources, ranked, engine.analyzer)
+
+    running = asyncio.get_running_loop().run_in_executor(engine.executor, work)
+    return await deadline.stage("evidence", engine.budgets.first_sentence_ms, running)
+
+
+async def _pieces(
+    question: Question, sources: Sequence[Result], evidence: Sequence[Evidence], engine: Engine, deadline: Deadline
+) -> AsyncIterator[str]:
+    """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up."""
+    stream = SentenceStream()
+    text = engine.generator.generate(question.text, sources, evidence)
+    async with aclosing(text):  # type: ignore[type-var]  # every generator here is an async generator
+        while True:
+            allowed = deadline.left_ms()
+            try:
+                async with asyncio.timeout(_seconds(allowed)):
+                    chunk = await anext(text, None)
+            except TimeoutError as error:
+                raise StageOverrun("generate", allowed or 0.0) from error
+            if chunk is None:
+                break
+            for piece in stream.feed(chunk):
+                yield piece
+    for piece in stream.finish():
+        yield piece
+
+
+async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadline: Deadline) -> tuple[Draft, Finding]:
+    """Check one sentence within its budget; a check that does not end leaves it unchecked, and so withheld."""
+    draft = parse(piece)
+    running = asyncio.get_running_loop().run_in_executor(engine.executor, check, draft, sources, engine.analyzer)
+    try:
+        return draft, await deadline.stage("ground", engine.budgets.ground_ms, running)
+    except StageOverrun:
+        return draft, Finding("unchecked", "unchecked", (), 0.0)
+
+
+@dataclass(slots=True)
+class _Placed:
+    """Where the next sentence will stand."""
+
+    index: int = 0
+    offset: int = 0
+
+
+class _Composer:
+    """Turns checked sentences into events: numbers markers by first appearance and keeps every offset exact."""
+
+    def __init__(self, question: Question, sources: Sequence[Result]) -> None:
+        self._sources = sources
+        self._flagged = question.guardrail == "flagged"
+        self._markers: dict[str, int] = {}
+        self._citations = 0
+        self._at = _Placed()
+        self.supported = 0
+
+    def compose(self, draft: Draft, finding: Finding) -> list[PipelineEvent]:
+        """The events of one sentence: itself, or that it was withheld (or both, where it is flagged)."""
+        if not draft.claim:
+            return []
+        if finding.verdict in ("unsupported", "unchecked"):
+            reason: Reason = finding.reason or "not_supported"
+            withheld = WithheldEvent(
+                index=self._at.index,
+                reason=reason,
+                score=round(finding.score, 4),
+                chars=len(draft.claim),
+                text=draft.claim if self._flagged else None,
+            )
+            if not self._flagged:
+                self._at.index += 1
+                return [withheld]
+            return [withheld, self._sentence(draft, finding)]
+        if finding.verdict == "supported":
+            self.supported += 1
+        return [self._sentence(draft, finding)]
+
+    def abstain(self) -> list[PipelineEvent]:
+        """Say that nothing is answered, after whatever was said."""
+        return [_abstention_sentence(self._at.index, self._at.offset)]
+
+    def _sentence(self, draft: Draft, finding: Finding) -> SentenceEvent:
+        numbers = [self._marker(support.source) for support in finding.supports]
+        body, places = with_markers(draft.claim, numbers)
+        text = body + (draft.after or ("\n" if "\n" in body else " "))
+        start = self._at.offset
+        citations = []
+        for support, number, (left, right) in zip(finding.supports, numbers, places, strict=True):
+            self._citations += 1
+            result = self._sources[support.source - 1]
+            citations.append(
+                Citation(
+                    id=f"c{self._citations}",
+                    marker=number,
+                    answer_start=start,
+                    answer_end=start + len(body),
+                    marker_start=start + left,
+                    marker_end=start + right,
+                    document_id=result.document.id,
+                    document_version=result.document.version,
+                    title=result.document.title,
+                    url=result.document.url,
+                    page=result.passage.page,
+                    passage_id=result.passage.id,
+                    quote=result.passage.text[support.start : support.end],
+                    source_start=result.passage.start + support.start,
+                    source_end=result.passage.start + support.end,
+                    support=round(support.score, 4),
+                    checks=Checks(known=True, exact=True, supported=True),
+                )
+            )
+        event = SentenceEvent(
+            index=self._at.index,
+            text=text,
+            start=start,
+            end=start + len(text),
+            verdict=finding.verdict,
+            reason=finding.reason,
+            citations=citations,
+        )
+        self._at.index += 1
+        self._at.offset += len(text)
+        return event
+
+    def _marker(self, source: int) -> int:
+        passage = self._sources[source - 1].passage.id
+        return self._markers.setdefault(passage, len(self._markers) + 1)
+
+
+def _abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:
+    end = start + len(ABSTENTION_TEXT)
+    return SentenceEvent(index=index, text=ABSTENTION_TEXT, start=start, end=end, verdict="no_claim", citations=[])
+
+
+def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention: Abstention | None) -> FinishEvent:
+    return FinishEvent(
+        finish_reason=reason, abstention=abstention, usage=engine.generator.usage, stages=list(deadline.stages)
+    )
+
+
+def _explanation(question: Question, engine: Engine) -> dict[str, object]:
+    facts = engine.snapshot.facts
+    return {
+        "mode": question.mode,
+        "fusion": "TM2C2: 0.8 * dense + 0.2 * lexical, each less its least possible score and divided by its largest",
+        "dense_minimum": facts.dense_minimum,
+        "lexical_minimum": facts.lexical_minimum,
+        "leg_depth": max(question.top_k, LEG_DEPTH_MIN),
+        "query_terms": engine.analyzer.terms(question.text),
+    }
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,129 @@
+"""Evidence: the sentences of the retrieved passages that speak to the question, and whether they suffice to answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.contract import Result
+from service.sentences import UnitKind, units
+from store.analyzer import Analyzer
+from store.embedding import QueryEncoder
+
+_SENTENCE_CHARS_MIN, _SENTENCE_CHARS_MAX = 15, 700
+_SENTENCES_MAX = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One sentence of one source.
+
+    Args:
+        source: the source's number, as cited (1-based).
+        start, end: code points within the passage's text.
+        text: passage text[start:end].
+        kind: prose, list item, table row, ...
+        similarity: cosine between question and sentence (with its header); None without an encoder.
+        coverage: share of the question's terms found in the sentence or its header.
+    """
+
+    source: int
+    start: int
+    end: int
+    text: str
+    kind: UnitKind
+    similarity: float | None
+    coverage: float
+
+    @property
+    def score(self) -> float:
+        """What sentences are ranked by."""
+        meaning = self.coverage if self.similarity is None else self.similarity
+        return 0.75 * meaning + 0.25 * self.coverage
+
+
+def rank_sentences(
+    question: str, results: Sequence[Result], analyzer: Analyzer, encoder: QueryEncoder | None
+) -> list[Evidence]:
+    """The sentences of these results, best first. Blocking: embeds up to 48 short texts."""
+    asked = set(analyzer.terms(question))
+    candidates: list[tuple[int, int, int, str, UnitKind, str, float]] = []
+    for number, result in enumerate(results, 1):
+        text = result.passage.text
+        header = " ".join([result.document.title, *result.passage.section])
+        titles = {result.document.title, *result.passage.section}
+        for unit in units(text, language=_language(result)):
+            sentence = text[unit.start : unit.end]
+            if unit.kind in ("code", "heading") or sentence in titles:
+                continue
+            if not _SENTENCE_CHARS_MIN <= len(sentence) <= _SENTENCE_CHARS_MAX:
+                continue
+            coverage = _coverage(asked, analyzer.terms(f"{header} {sentence}"))
+            candidates.append((number, unit.start, unit.end, sentence, unit.kind, header, coverage))
+    candidates.sort(key=lambda one: (-one[6], one[0], one[1]))
+    candidates = candidates[:_SENTENCES_MAX]
+    similarities = _similarities(question, [f"{one[5]}\n{one[3]}" for one in candidates], encoder)
+    ranked = [
+        Evidence(number, start, end, sentence, kind, similarity, coverage)
+        for (number, start, end, sentence, kind, _, coverage), similarity in zip(candidates, similarities, strict=True)
+    ]
+    ranked.sort(key=lambda one: (-one.score, one.source, one.start))
+    return ranked
+
+
+def _language(result: Result) -> str:
+    language = result.document.metadata.get("lang")
+    return language if isinstance(language, str) and 2 <= len(language) <= 3 else "en"
+
+
+def _coverage(asked: set[str], found: Sequence[str]) -> float:
+    return len(asked.intersection(found)) / len(asked) if asked else 0.0
+
+
+def _similarities(question: str, texts: Sequence[str], encoder: QueryEncoder | None) -> list[float | None]:
+    if encoder is None or not texts:
+        return [None] * len(texts)
+    order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
+    found: list[float | None] = [None] * len(texts)
+    asked = encoder.encode_queries([question])[0]
+    for at in range(0, len(order), 16):  # by length, so that little is padding
+        part = order[at : at + 16]
+        scores = encoder.encode_queries([texts[position] for position in part]) @ asked
+        for position, score in zip(part, scores.tolist(), strict=True):
+            found[position] = score
+    return found
+
+
+def sufficiency(question: str, results: Sequence[Result], ranked: Sequence[Evidence], analyzer: Analyzer) -> float:
+    """Estimated probability (0 to 1) that these passages can answer the question.
+
+    A logistic model over signals(): fitted on `corpus/calibration` by `python -m evaluation.fit_sufficiency`, never on
+    the questions it is measured on.
+    """
+    weights = _WEIGHTS
+    return 1 / (1 + math.exp(-(weights[0] + float(np.dot(weights[1:], signals(question, results, ranked, analyzer))))))
+
+
+_WEIGHTS = (0.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def signals(
+    question: str, results: Sequence[Result], ranked: Sequence[Evidence], analyzer: Analyzer
+) -> tuple[float, float, float, float]:
+    """What the sufficiency of evidence is judged by, each about 0 to 1.
+
+    The best passage's cosine; the best sentence's cosine; the share of the question's terms in the best passage; the
+    share found in any passage at all.
+    """
+    asked = set(analyzer.terms(question))
+    best_dense = max((one.scores.dense or 0.0 for one in results), default=0.0)
+    best_sentence = max((one.similarity or 0.0 for one in ranked), default=0.0)
+    found = [
+        set(analyzer.terms(" ".join([one.document.title, *one.passage.section, one.passage.text]))) for one in results
+    ]
+    best_coverage = max((_coverage(asked, list(terms)) for terms in found), default=0.0)
+    any_coverage = _coverage(asked, list(set().union(*found)))
+    return best_dense, best_sentence, best_coverage, any_coverage

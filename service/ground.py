@@ -1,0 +1,206 @@
+"""The citation guardrail: what a generator wrote is held, sentence by sentence, until it was checked.
+
+A sentence is *known* (every marker is a passage that was sent), *exact* (its quote is a slice of a sent passage) and
+*supported* (the slice says what the sentence says). Checks are deterministic: word for word, else coverage of the
+sentence's content by a span of the passage, with every number found there and the same polarity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.contract import Reason, Result, SentenceVerdict
+from service.sentences import units
+from store.analyzer import Analyzer
+
+COVERAGE_MIN = 0.8
+"""Share of a reworded sentence's content terms that one span of the passage must hold."""
+
+_MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_SPACE = re.compile(r"\s+")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|none|neither|nor|cannot|without|isn't|doesn't|don't|won't|can't)\b|n't\b", re.IGNORECASE
+)
+_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
+_FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[^\n]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
+_WINDOW_UNITS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A sentence as a generator wrote it.
+
+    Args:
+        claim: its text without markers and surrounding white space.
+        markers: the source numbers it cites, in order.
+        before, after: the white space around it, which the answer keeps.
+    """
+
+    claim: str
+    markers: tuple[int, ...]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A source that supports a sentence: results[source - 1].passage.text[start:end], and how well (0 to 1)."""
+
+    source: int
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one sentence. `score` is the best support seen, whatever the verdict."""
+
+    verdict: SentenceVerdict
+    reason: Reason | None
+    supports: tuple[Support, ...]
+    score: float
+    repaired: bool = False
+
+
+def parse(piece: str) -> Draft:
+    """Take markers and surrounding white space off a piece of a generator's text."""
+    bare = _MARKER.sub("", piece)
+    claim = bare.strip()
+    markers = tuple(dict.fromkeys(int(number) for number in _MARKER.findall(piece)))
+    leading = piece[: len(piece) - len(piece.lstrip())]
+    return Draft(claim, markers, leading, piece[len(piece.rstrip()) :])
+
+
+def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer) -> Finding:
+    """Judge one sentence against the sources that were sent. Pure; a few milliseconds at most.
+
+    A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one.
+    """
+    if is_no_claim(draft.claim):
+        return Finding("no_claim", None, (), 0.0)
+    known = [number for number in draft.markers if 1 <= number <= len(sources)]
+    cited = [_support(draft.claim, number, sources[number - 1], analyzer) for number in known]
+    good = tuple(one.support for one in cited if one.support is not None)
+    best = max((one.score for one in cited), default=0.0)
+    if good and len(known) == len(draft.markers):
+        return Finding("supported", None, good, best)
+    others = [
+        _support(draft.claim, number, result, analyzer)
+        for number, result in enumerate(sources, 1)
+        if number not in known
+    ]
+    repaired = max((one.support for one in others if one.support is not None), key=lambda one: one.score, default=None)
+    if good or repaired is not None:
+        supports = good or ((repaired,) if repaired is not None else ())
+        return Finding("supported", None, supports, max(one.score for one in supports), repaired=True)
+    best = max([best, *(one.score for one in others)])
+    return Finding("unsupported", _reason(draft, known, cited, others), (), best)
+
+
+def is_no_claim(claim: str) -> bool:
+    """Whether a unit claims nothing: empty, or a heading or list introduction without names and numbers."""
+    if not claim or not re.search(r"\w", claim):
+        return True
+    introduces = claim.startswith("#") or claim.endswith((":", "\uff1a"))
+    bare = claim.lstrip("# ")
+    return introduces and "\n" not in claim and not re.search(r"\d", bare) and not _NAME.search(bare)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    support: Support | None
+    score: float
+    reason: Reason
+
+
+def _support(claim: str, number: int, source: Result, analyzer: Analyzer) -> _Judged:
+    text = source.passage.text
+    code = _FENCE.match(claim)
+    if code is not None:
+        at = text.find(code.group(1))
+        if at >= 0 and code.group(1).strip():
+            return _Judged(Support(number, at, at + len(code.group(1)), 1.0), 1.0, "not_supported")
+        return _Judged(None, 0.0, "code_not_exact")
+    exact = find_ignoring_space(text, claim)
+    if exact is not None:
+        return _Judged(Support(number, *exact, 1.0), 1.0, "not_supported")
+    return _reworded(claim, number, text, analyzer)
+
+
+def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
+    wanted = set(analyzer.terms(claim))
+    if not wanted:
+        return _Judged(None, 0.0, "not_supported")
+    best: Support | None = None
+    for start, end in _windows(text):
+        covered = len(wanted.intersection(analyzer.terms(text[start:end]))) / len(wanted)
+        if (
+            best is None
+            or covered > best.score + 1e-9
+            or (covered >= best.score and end - start < best.end - best.start)
+        ):
+            best = Support(number, start, end, covered)
+    if best is None or best.score < COVERAGE_MIN:
+        return _Judged(None, 0.0 if best is None else best.score, "not_supported")
+    quote = text[best.start : best.end]
+    if not set(_NUMBER.findall(claim)) <= set(_NUMBER.findall(quote)):
+        return _Judged(None, best.score, "number_mismatch")
+    if len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
+        return _Judged(None, best.score, "negation_mismatch")
+    return _Judged(best, best.score, "not_supported")
+
+
+def _windows(text: str) -> list[tuple[int, int]]:
+    found = units(text)
+    return [
+        (found[first].start, found[last].end)
+        for first in range(len(found))
+        for last in range(first, min(first + _WINDOW_UNITS, len(found)))
+    ]
+
+
+def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others: Sequence[_Judged]) -> Reason:
+    if len(known) < len(draft.markers):
+        return "unknown_marker"
+    telling = [one for one in [*cited, *others] if one.reason != "not_supported"]
+    if telling:
+        return max(telling, key=lambda one: one.score).reason
+    return "not_supported" if draft.markers else "no_citation"
+
+
+def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
+    """Where `wanted` stands in `text` word for word, runs of white space being equal; None where it does not.
+
+    Whole words only: "art" is not found in "party".
+    """
+    words = _SPACE.split(wanted.strip())
+    if not words or not words[0]:
+        return None
+    first = re.compile(r"\s+".join(map(re.escape, words)))
+    for match in first.finditer(text):
+        left_cut = match.start() > 0 and text[match.start() - 1].isalnum() and text[match.start()].isalnum()
+        right_cut = match.end() < len(text) and text[match.end()].isalnum() and text[match.end() - 1].isalnum()
+        if not left_cut and not right_cut:
+            return match.span()
+    return None
+
+
+def with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+    """The claim with ` [n]` for each marker put before its last punctuation, and where each marker stands in it."""
+    cut = len(claim)
+    if claim.rstrip("`~").endswith("\n") or "\n" in claim:  # a block: markers on a line of their own
+        text, spans = claim + "\n", []
+    else:
+        while cut > 0 and claim[cut - 1] in ".!?…。！？":  # noqa: RUF001
+            cut -= 1
+        text, spans = claim[:cut], []
+    for marker in markers:
+        piece = f" [{marker}]" if not text.endswith("\n") else f"[{marker}]"
+        begin = len(text) + (1 if piece.startswith(" ") else 0)
+        text += piece
+        spans.append((begin, len(text)))
+    return text + claim[cut:], spans
