@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
         results=results,
-        stages=deadline.stages,
+        stages=deadline.report(),
         degraded=degraded,
         explain=_explanation(question, engine) if question.explain else None,
     )
@@ -207,11 +207,11 @@ async def _weigh(
 
 async def _pieces(
     question: Question, sources: Sequence[Result], evidence: Sequence[Evidence], engine: Engine, deadline: Deadline
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up."""
     stream = SentenceStream()
     text = engine.generator.generate(question.text, sources, evidence)
-    async with aclosing(text):  # type: ignore[type-var]  # every generator here is an async generator
+    async with aclosing(text):
         while True:
             allowed = deadline.left_ms()
             try:
@@ -336,7 +336,7 @@ def _abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:
 
 def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention: Abstention | None) -> FinishEvent:
     return FinishEvent(
-        finish_reason=reason, abstention=abstention, usage=engine.generator.usage, stages=list(deadline.stages)
+        finish_reason=reason, abstention=abstention, usage=engine.generator.usage, stages=deadline.report()
     )
 
 

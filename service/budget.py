@@ -34,6 +34,9 @@ class Budgets:
         return Budgets(None, None, None, None, None, None, None, None)
 
 
+_BADNESS: tuple[StageOutcome, ...] = ("skipped", "ok", "degraded", "timeout", "failed")
+
+
 class StageOverrun(Exception):  # what happened
     """A stage did not end within what it was given."""
 
@@ -54,7 +57,7 @@ class Deadline:
     def __init__(self, clock: Clock, total_ms: float | None) -> None:
         self.clock = clock
         self._end = None if total_ms is None else clock() + total_ms / 1000
-        self.stages: list[StageReport] = []
+        self._stages: dict[str, StageReport] = {}
 
     def left_ms(self) -> float | None:
         """Milliseconds left, never below 0; None for no limit."""
@@ -66,9 +69,20 @@ class Deadline:
         return min(limits, default=None)
 
     def record(self, name: str, budget_ms: float | None, started: float, outcome: StageOutcome) -> None:
-        """Note what a stage took, `started` being the clock's value when it began."""
+        """Note what a stage took, `started` being the clock's value when it began.
+
+        A stage that runs more than once (ground, for each sentence) is one entry: times added, the worst outcome kept.
+        """
         took_ms = (self.clock() - started) * 1000
-        self.stages.append(StageReport(name=name, budget_ms=budget_ms, took_ms=round(took_ms, 3), outcome=outcome))
+        before = self._stages.get(name)
+        if before is not None:
+            took_ms += before.took_ms
+            outcome = max(outcome, before.outcome, key=_BADNESS.index)
+        self._stages[name] = StageReport(name=name, budget_ms=budget_ms, took_ms=round(took_ms, 3), outcome=outcome)
+
+    def report(self) -> list[StageReport]:
+        """The stages so far, in the order they first ended."""
+        return list(self._stages.values())
 
     async def stage(self, name: str, budget_ms: float | None, work: Awaitable[T]) -> T:
         """Await a stage within its budget. Raises StageOverrun, or what the stage raised; both are recorded."""

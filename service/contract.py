@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from store.snapshot import StoredPassage
+from store.passages import StoredPassage
 
 Mode = Literal["hybrid", "dense", "lexical"]
 StageOutcome = Literal["ok", "degraded", "skipped", "timeout", "failed"]

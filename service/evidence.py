@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,11 @@ from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 
 _SENTENCE_CHARS_MIN, _SENTENCE_CHARS_MAX = 15, 700
-_SENTENCES_MAX = 48
+_SENTENCES_MAX = 40
+_WHOLE = re.compile(
+    r"[^\Wa-z_].*[.!?\u2026\u3002\uff01\uff1f][\"')\]\u201d\u2019]*$|[\"'(\u201c].*[.!?][\"')\u201d]*$", re.DOTALL
+)
+"""A sentence that stands for itself: it does not begin in the middle of one and does not announce what follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Evidence:
 def rank_sentences(
     question: str, results: Sequence[Result], analyzer: Analyzer, encoder: QueryEncoder | None
 ) -> list[Evidence]:
-    """The sentences of these results, best first. Blocking: embeds up to 48 short texts."""
+    """The sentences of these results, best first. Blocking: embeds up to 40 short texts."""
     asked = set(analyzer.terms(question))
     candidates: list[tuple[int, int, int, str, UnitKind, str, float]] = []
     for number, result in enumerate(results, 1):
@@ -60,6 +65,8 @@ def rank_sentences(
             if unit.kind in ("code", "heading") or sentence in titles:
                 continue
             if not _SENTENCE_CHARS_MIN <= len(sentence) <= _SENTENCE_CHARS_MAX:
+                continue
+            if unit.kind == "prose" and not _WHOLE.match(sentence):
                 continue
             coverage = _coverage(asked, analyzer.terms(f"{header} {sentence}"))
             candidates.append((number, unit.start, unit.end, sentence, unit.kind, header, coverage))

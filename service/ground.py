@@ -21,9 +21,7 @@ COVERAGE_MIN = 0.8
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NEGATION = re.compile(
-    r"\b(?:not|no|never|none|neither|nor|cannot|without|isn't|doesn't|don't|won't|can't)\b|n't\b", re.IGNORECASE
-)
+_NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[^\n]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
 _WINDOW_UNITS = 2
@@ -192,12 +190,13 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
 def with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
     """The claim with ` [n]` for each marker put before its last punctuation, and where each marker stands in it."""
     cut = len(claim)
+    spans: list[tuple[int, int]] = []
     if claim.rstrip("`~").endswith("\n") or "\n" in claim:  # a block: markers on a line of their own
-        text, spans = claim + "\n", []
+        text = claim + "\n"
     else:
         while cut > 0 and claim[cut - 1] in ".!?…。！？":  # noqa: RUF001
             cut -= 1
-        text, spans = claim[:cut], []
+        text = claim[:cut]
     for marker in markers:
         piece = f" [{marker}]" if not text.endswith("\n") else f"[{marker}]"
         begin = len(text) + (1 if piece.startswith(" ") else 0)

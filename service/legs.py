@@ -87,7 +87,7 @@ async def ask_legs(
 async def fill_scores(
     question: Question, snapshot: Snapshot, legs: LegResults
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Both legs' scores for every candidate of either: a candidate that one leg did not reach is scored there exactly."""
+    """Both legs' scores for every candidate of either; one that a leg did not reach is scored there exactly."""
     dense, lexical = dict(legs.dense or {}), dict(legs.lexical or {})
     if legs.dense is None or legs.lexical is None or legs.vector is None:
         return dense, lexical

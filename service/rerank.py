@@ -20,7 +20,7 @@ async def rerank_scores(
     budget_ms: float | None,
     deadline: Deadline,
 ) -> list[float]:
-    """Scores of the first texts, as many as the budget allows; a batch is begun only if the slowest so far would fit."""
+    """Scores of the first texts, as many as the budget allows; no batch is begun that would likely not fit."""
     allowed = deadline.allow_ms(budget_ms)
     started = deadline.clock()
     scores: list[float] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from service.contract import Result, Usage
 from service.evidence import Evidence
@@ -24,7 +24,7 @@ class Extractive:
         question: str,  # noqa: ARG002  # the evidence is ranked for it
         sources: Sequence[Result],  # noqa: ARG002
         evidence: Sequence[Evidence],
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """The chosen sentences, one piece each; prose on one line, every other unit on a line of its own."""
         for chosen in choose(evidence):
             text = " ".join(chosen.text.split("\n")) if chosen.kind == "prose" else chosen.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from service.contract import Result, Usage
@@ -17,7 +17,9 @@ class Generator(Protocol):
         """Provider and model; its counts are those of no particular request."""
         ...
 
-    def generate(self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]) -> AsyncIterator[str]:
+    def generate(
+        self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
+    ) -> AsyncGenerator[str, None]:
         """Pieces of the answer's text, in order; the n-th source is cited as `[n]`, counting from 1.
 
         Args:
