@@ -46,18 +46,20 @@ def load(file: SourceFile, *, base_url: str | None = None) -> Iterator[Document 
         file: what to read; its `input` is the id of the one document of a file.
         base_url: the address below which the source is published; gives files without a canonical link their url.
     """
+    lines = is_jsonl(file.path.name)
+    document_id = None if lines else file.input
     try:
-        if is_jsonl(file.path.name):
+        if lines:
             from indexer.loaders import jsonl
 
             yield from jsonl.documents(file)
         else:
             yield _document(file, base_url)
     except InputError as error:
-        yield Quarantined(file.input, error.reason, error.message, file.input)
+        yield Quarantined(file.input, error.reason, error.message, document_id)
     except OSError as error:
         reason = error.strerror or str(error)
-        yield Quarantined(file.input, "unreadable", f"{file.input}: cannot be read: {reason}.", file.input)
+        yield Quarantined(file.input, "unreadable", f"{file.input}: cannot be read: {reason}.", document_id)
 
 
 def _document(file: SourceFile, base_url: str | None) -> Document:

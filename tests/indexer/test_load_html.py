@@ -236,7 +236,8 @@ def test_an_article_in_a_script_without_spaces_is_found_with_its_short_paragraph
     long = "市政府昨天宣布旧港大桥在四个月的维修之后重新开放通车工程师此前在两根钢吊杆上发现了裂缝"
     paragraphs = [long, "很多人步行过桥", long[::-1], "大家都很高兴"]
     body = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    page = f'<script>x</script><div>{body}</div><div><a href="/1">体育</a></div><div><a href="/2">天气</a></div>'
+    teasers = "".join(f'<div><a href="/{n}">本地球队赢得冠军奖杯</a></div>' for n in range(6))
+    page = f"<script>x</script><div>{body}</div>{teasers}"
     assert extract(page).text == "\n\n".join(paragraphs)
 
 

@@ -76,7 +76,7 @@ def test_a_line_that_is_too_long_is_skipped_and_the_next_one_read(lines, monkeyp
 @pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"\n \n", "empty"), (b"\x00\x01\n", "binary")])
 def test_a_file_without_a_line_to_read_is_reported_as_a_whole(lines, data, reason):
     [entry] = lines(data)
-    assert (entry.input, entry.reason) == ("docs.jsonl", reason)
+    assert (entry.input, entry.reason, entry.document_id) == ("docs.jsonl", reason, None)
 
 
 def test_gzip_that_is_cut_off_keeps_the_lines_before_it(lines):
