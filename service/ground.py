@@ -116,7 +116,10 @@ class _Judged:
 
 
 def _support(claim: str, number: int, source: Result, analyzer: Analyzer) -> _Judged:
-    text = source.passage.text
+    return _support_in(claim, number, source.passage.text, analyzer)
+
+
+def _support_in(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
     code = _FENCE.match(claim)
     if code is not None:
         at = text.find(code.group(1))
@@ -150,6 +153,12 @@ def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged
     if len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
         return _Judged(None, best.score, "negation_mismatch")
     return _Judged(best, best.score, "not_supported")
+
+
+def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
+    """How well a text supports a claim, 0 to 1: what `check` compares with COVERAGE_MIN, a failed hard check as 0."""
+    judged = _support_in(claim, 1, evidence, analyzer)
+    return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
 def _windows(text: str) -> list[tuple[int, int]]:

@@ -1,0 +1,130 @@
+"""Question sets: BEIR-style folders with `corpus.jsonl`, `queries.jsonl` and `qrels/test.tsv`, each also as `.gz`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from store.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuestion:
+    """One question. `answerable` is None where the set does not say."""
+
+    id: str
+    text: str
+    answerable: bool | None = None
+    quote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """A question set.
+
+    Args:
+        name: the folder's name, with the language where one was picked.
+        corpus: its documents, or None where the questions are about an index made elsewhere.
+        questions: those with judgements, and those marked unanswerable.
+        qrels: question id -> document id -> grade.
+    """
+
+    name: str
+    corpus: Path | None
+    questions: list[SetQuestion]
+    qrels: dict[str, dict[str, int]]
+
+    @property
+    def judged(self) -> list[SetQuestion]:
+        """Questions with at least one relevant document."""
+        return [question for question in self.questions if question.id in self.qrels]
+
+    @property
+    def says_answerable(self) -> bool:
+        """Whether refusing can be judged."""
+        return any(question.answerable is not None for question in self.questions)
+
+
+def read_set(argument: str, *, split: str = "test") -> QuestionSet:
+    """The set that "FOLDER" or "FOLDER:LANGUAGE" names. Raises UsageError naming what is missing or malformed."""
+    path, language = _folder(argument)
+    if not path.is_dir():
+        raise UsageError(f"question set {argument!r}: there is no folder {path}.")
+    infix = f".{language}" if language else ""
+    queries = _find(path, f"queries{infix}.jsonl")
+    if queries is None:
+        raise UsageError(f"question set {path} has no queries{infix}.jsonl (or .gz).")
+    qrels_file = _find(path / "qrels", f"{split}.tsv")
+    if qrels_file is None:
+        raise UsageError(f"question set {path} has no qrels/{split}.tsv (or .gz).")
+    qrels = _qrels(qrels_file)
+    questions = [
+        question
+        for question in (_question(row, queries) for row in _lines(queries))
+        if question.id in qrels or question.answerable is False
+    ]
+    name = path.resolve().name + (f":{language}" if language else "")
+    return QuestionSet(name, _find(path, f"corpus{infix}.jsonl"), questions, qrels)
+
+
+def _folder(argument: str) -> tuple[Path, str]:
+    path = Path(argument)
+    if path.is_dir() or ":" not in argument:
+        return path, ""
+    head, _, language = argument.rpartition(":")
+    return Path(head), language
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def open_text(path: Path) -> TextIO:
+    """A text file, gzipped or not."""
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with open_text(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{path}:{number}: not JSON: {error}.") from error
+            if not isinstance(row, dict):
+                raise UsageError(f"{path}:{number}: a line must be an object.")
+            yield row
+
+
+def _question(row: dict[str, Any], path: Path) -> SetQuestion:
+    identifier = row.get("_id", row.get("id"))
+    text = row.get("text")
+    if identifier is None or not isinstance(text, str):
+        raise UsageError(f"{path}: a question needs `_id` and `text`; found {sorted(row)}.")
+    answerable = row.get("answerable")
+    return SetQuestion(str(identifier), text, answerable if isinstance(answerable, bool) else None, row.get("quote"))
+
+
+def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    with open_text(path) as stream:
+        for number, line in enumerate(stream, 1):
+            parts = line.rstrip("\n").split("\t")
+            if number == 1 and not parts[-1].lstrip("-").isdigit():
+                continue
+            if len(parts) == 4:  # TREC's own form has an iteration in between
+                parts = [parts[0], parts[2], parts[3]]
+            if len(parts) != 3 or not parts[2].lstrip("-").isdigit():
+                raise UsageError(f"{path}:{number}: expected `query-id <tab> corpus-id <tab> score`.")
+            if int(parts[2]) > 0:
+                qrels.setdefault(parts[0], {})[parts[1]] = int(parts[2])
+    return qrels

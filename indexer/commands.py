@@ -1,0 +1,111 @@
+"""Commands that make an index: index, export-reranker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from store.commands import IndexOption, JsonOption
+
+app = typer.Typer()
+
+DONE_WITH_QUARANTINE = 3
+"""Exit code: done, but some inputs were set aside."""
+
+
+@app.command("index")
+def index_command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="A folder, a file, or a .jsonl file of documents; NAME=PATH names the source otherwise.",
+            show_default=False,
+        ),
+    ],
+    index: IndexOption = None,
+    add: Annotated[bool, typer.Option("--add", help="Keep what other sources brought before.")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Accept that a source is missing or has nothing left.")
+    ] = False,
+    include: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only files that match.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="No files that match.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Gives files a URL: this, then their path.")] = None,
+    embedding_model: Annotated[
+        str | None,
+        typer.Option(help="A sentence-transformers model by name or folder.", show_default="all-MiniLM-L6-v2"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring the index up to date with its sources: additions, changes and deletions.
+
+    The index holds exactly the sources given. Nothing changed, nothing published; unchanged text is never embedded
+    again; stop it at any time, and the next run goes on where it was.
+
+    Exit code: 0 done, 1 failed (nothing published), 2 usage, 3 done but some inputs were set aside (see the ledger).
+    """
+    from indexer.build import Request, build
+    from indexer.progress import watching
+    from indexer.settings import IndexerSettings
+    from store.index import IndexDirectory
+    from store.output import emit
+    from store.settings import load_settings
+
+    settings = load_settings(IndexerSettings, index=index, base_url=base_url, embedding_model=embedding_model)
+    request = Request(sources, add, allow_empty, include or (), exclude or ())
+    with watching() as progress:
+        report = build(IndexDirectory(settings.index), request, settings, progress)
+    if json:
+        emit(
+            {
+                "published": report.published,
+                "generation": report.generation,
+                "snapshot": report.snapshot,
+                "documents": report.documents,
+                "passages": report.passages,
+                "embedded": report.embedded,
+                "reused": report.reused,
+                "outcomes": report.outcomes,
+                "problems": [
+                    {"input": one.input, "reason": one.reason, "message": one.message} for one in report.problems
+                ],
+                "warnings": report.warnings,
+                "removed": report.removed,
+            }
+        )
+    else:
+        _tell(report)
+    if report.outcomes.get("quarantined"):
+        raise typer.Exit(DONE_WITH_QUARANTINE)
+
+
+def _tell(report: object) -> None:
+    from indexer.build import Report
+
+    assert isinstance(report, Report)
+    what = "published" if report.published else "nothing changed: still"
+    typer.echo(
+        f"{what} generation {report.generation}: {report.documents:,} documents, {report.passages:,} passages "
+        f"({report.embedded:,} embedded, {report.reused:,} reused)"
+    )
+    typer.echo("inputs: " + ", ".join(f"{count:,} {name}" for name, count in sorted(report.outcomes.items())))
+    for one in report.problems[:10]:
+        typer.echo(f"  {one.outcome}: {one.message or one.input}", err=True)
+    if len(report.problems) > 10:
+        typer.echo(f"  ... and {len(report.problems) - 10} more: `footnote status --json` lists all", err=True)
+    for warning in report.warnings:
+        typer.echo(f"WARNING: {warning}", err=True)
+
+
+@app.command("export-reranker")
+def export_reranker(
+    model: Annotated[str, typer.Argument(help="A sentence-transformers CrossEncoder by name or folder.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
+) -> None:
+    """Export a cross-encoder to ONNX for the service, which has no torch (then set FOOTNOTE_RERANKER=FOLDER)."""
+    from indexer.encoder import export_cross_encoder
+
+    difference = export_cross_encoder(model, folder)
+    typer.echo(f"exported {model} to {folder}; largest difference of a score: {difference:.2e}")

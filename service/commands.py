@@ -1,0 +1,194 @@
+"""Commands that ask an index: search, ask, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from store.commands import IndexOption, JsonOption
+
+if TYPE_CHECKING:
+    from service.contract import SearchResponse
+    from service.question import Question
+    from service.wiring import Service
+
+app = typer.Typer()
+
+FilterOption = Annotated[
+    str | None, typer.Option("--filter", metavar="JSON", help='A metadata filter, as in HTTP: \'{"lang": "en"}\'.')
+]
+NoBudgets = Annotated[bool, typer.Option("--no-budgets", help="Lift the stage budgets.")]
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    mode: Annotated[str, typer.Option(help="hybrid, dense or lexical.")] = "hybrid",
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="How many passages.")] = 10,
+    filter: FilterOption = None,  # noqa: A002  # the option's name
+    rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Rerank or not.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Tell how the scores came about.")] = False,
+    no_budgets: NoBudgets = False,
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ranked passages for a question."""
+    from service.answer import search as run
+    from service.budget import Deadline
+
+    with _service(index, no_budgets) as service, service.holder.lease() as engine:
+        question = _question(query, mode=mode, top_k=top_k, filter=filter, rerank=rerank, explain=explain)
+        response = asyncio.run(run(question, engine, Deadline(engine.clock, None)))
+    if json:
+        typer.echo(response.model_dump_json(indent=2))
+    else:
+        _show(response)
+
+
+def _show(response: SearchResponse) -> None:
+    if not response.results:
+        typer.echo("nothing found")
+    for result in response.results:
+        scores = " ".join(
+            f"{name} {value:.3f}" for name, value in result.scores.model_dump().items() if value is not None
+        )
+        path = " > ".join(result.passage.section)
+        typer.secho(f"{result.rank:>3}. {result.document.title or result.document.id}", bold=True)
+        typer.echo(f"     {result.document.id} [{result.passage.start}:{result.passage.end}]  {path}")
+        typer.echo(f"     {scores}")
+        text = " ".join(result.passage.text.split())
+        typer.echo(f"     {text[:240]}{'...' if len(text) > 240 else ''}\n")
+    stages = ", ".join(f"{one.name} {one.took_ms:.1f} ms" for one in response.stages)
+    typer.echo(f"generation {response.generation}; {stages}")
+    for message in response.degraded:
+        typer.secho(f"degraded: {message}", fg=typer.colors.YELLOW)
+    if response.explain is not None:
+        for name, value in response.explain.items():
+            typer.echo(f"{name:>17}  {value}")
+
+
+@app.command()
+def ask(
+    query: Annotated[str, typer.Argument(help="The question.")],
+    mode: Annotated[str, typer.Option(help="hybrid, dense or lexical.")] = "hybrid",
+    filter: FilterOption = None,  # noqa: A002  # the option's name
+    guardrail: Annotated[str | None, typer.Option(help="verified (withhold) or flagged (mark).")] = None,
+    no_budgets: NoBudgets = False,
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """A cited answer, sentence by sentence, each checked before it is printed."""
+    with _service(index, no_budgets) as service:
+        wanted = guardrail or service.settings.guardrail
+        question = _question(query, mode=mode, top_k=service.settings.answer_passages, filter=filter, guardrail=wanted)
+        asyncio.run(_ask(service, question, json=json))
+
+
+async def _ask(service: Service, question: Question, *, json: bool) -> None:
+    from service.answer import answer
+    from service.budget import Deadline
+    from service.contract import DegradedEvent, PipelineEvent, SentenceEvent, WithheldEvent, fold
+
+    events: list[PipelineEvent] = []
+    with service.holder.lease() as engine:
+        async for event in answer(question, engine, Deadline(engine.clock, engine.budgets.total_ms)):
+            events.append(event)
+            if json:
+                continue
+            match event:
+                case SentenceEvent():
+                    typer.echo(event.text, nl=False)
+                case WithheldEvent():
+                    typer.secho(
+                        f"\n[withheld: {event.reason}, {event.chars} characters]", fg=typer.colors.YELLOW, err=True
+                    )
+                case DegradedEvent():
+                    typer.secho(f"[degraded: {event.message}]", fg=typer.colors.YELLOW, err=True)
+    response = fold(events)
+    if json:
+        typer.echo(response.model_dump_json(indent=2))
+        return
+    typer.echo("" if response.answer.endswith("\n") else "\n", nl=False)
+    shown: set[int] = set()
+    for citation in response.citations:
+        typer.echo(
+            f"\n[{citation.marker}] {citation.title or citation.document_id} "
+            f"({citation.document_id} {citation.source_start}-{citation.source_end})"
+            if citation.marker not in shown
+            else f"    ({citation.source_start}-{citation.source_end})"
+        )
+        shown.add(citation.marker)
+        typer.echo(f'    "{" ".join(citation.quote.split())}"')
+    if response.verdict == "abstained":
+        typer.echo("\nNearest sources:")
+        for source in response.sources:
+            typer.echo(f"  {source.document.title or source.document.id} ({source.document.id})")
+    typer.echo(f"\n{response.verdict}; generation {response.generation}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.", show_default="8000")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="1")] = None,
+    no_budgets: NoBudgets = False,
+    index: IndexOption = None,
+) -> None:
+    """Serve the HTTP API. A new snapshot is noticed, verified, warmed and swapped in without a restart."""
+    from service.http.serve import run
+    from service.settings import ServiceSettings
+    from store.settings import load_settings
+
+    budgets = False if no_budgets else None
+    run(load_settings(ServiceSettings, host=host, port=port, workers=workers, index=index, budgets=budgets))
+
+
+@contextmanager
+def _service(index: Path | None, no_budgets: bool) -> Iterator[Service]:
+    from service.settings import ServiceSettings
+    from service.wiring import Service
+    from store.settings import load_settings
+
+    service = Service(load_settings(ServiceSettings, index=index, budgets=False if no_budgets else None))
+    try:
+        service.reload()
+        yield service
+    finally:
+        service.close()
+
+
+def _question(query: str, *, mode: str, top_k: int, filter: str | None, **more: Any) -> Question:  # noqa: A002
+    import json
+
+    from service.question import Question
+    from store.errors import UsageError
+    from store.filters import parse_filter
+    from store.text import canonical
+
+    text = canonical(query).strip()
+    if not text:
+        raise UsageError("the question is empty.", fix="Write it in quotes after the command.")
+    if mode not in ("hybrid", "dense", "lexical"):
+        raise UsageError(f"unknown mode {mode!r}; known: hybrid, dense, lexical.")
+    if more.get("guardrail") not in (None, "verified", "flagged"):
+        raise UsageError(f"unknown guardrail {more['guardrail']!r}; known: verified, flagged.")
+    try:
+        tree = None if filter is None else parse_filter(json.loads(filter))
+    except ValueError as error:
+        raise UsageError(f"--filter is not JSON: {error}.") from error
+    return Question(
+        request_id=uuid.uuid4().hex[:16],
+        text=text,
+        mode=mode,  # type: ignore[arg-type]  # checked above
+        top_k=top_k,
+        filter=tree,
+        **more,
+    )

@@ -1,0 +1,123 @@
+"""Running the service: bind, tell where it listens, serve until stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.http.app import create_app
+from service.settings import ServiceSettings
+from service.wiring import Service
+from store.errors import UsageError
+from store.index import IndexDirectory
+from store.settings import load_settings
+
+
+def run(settings: ServiceSettings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises UsageError where the address cannot be had."""
+    listener = _bind(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    if settings.workers > 1:
+        _to_environment(settings)
+        config = uvicorn.Config(
+            "service.http.serve:create_from_environment",
+            factory=True,
+            workers=settings.workers,
+            log_level="warning",
+            timeout_graceful_shutdown=10,
+        )
+        _announce(settings, port)
+        from uvicorn.supervisors import Multiprocess
+
+        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        return
+    service = Service(settings)
+    config = uvicorn.Config(
+        create_app(service), log_level="warning", timeout_graceful_shutdown=10, access_log=False, lifespan="on"
+    )
+    _AnnouncingServer(config, service, port).run(sockets=[listener])
+
+
+def create_from_environment() -> FastAPI:
+    """The application of one worker process, from the environment its parent set."""
+    return create_app(Service(load_settings(ServiceSettings)))
+
+
+class _AnnouncingServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, service: Service, port: int) -> None:
+        super().__init__(config)
+        self._service = service
+        self._port = port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            _announce(self._service.settings, self._port, self._service)
+
+
+def _announce(settings: ServiceSettings, port: int, service: Service | None = None) -> None:
+    """Print the address and a question that can be pasted."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  # compared, not bound
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lines = [f"Footnote listens on {base}"]
+    if service is not None and not service.holder.ready:
+        lines.append(f"not ready: {service.last_error or 'no snapshot is open'}")
+        lines.append("it becomes ready by itself once an index is there")
+    else:
+        body = json.dumps({"query": settings.example_question or _example(settings)}, ensure_ascii=False)
+        quoted = body.replace("'", "'\\''")
+        lines.append("ask it:")
+        lines.append(f"  curl -s {base}/v1/answer -H 'content-type: application/json' -d '{quoted}'")
+        lines.append("stop with Ctrl-C")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _example(settings: ServiceSettings) -> str:
+    directory = IndexDirectory(settings.index)
+    current = directory.current()
+    if current is None:
+        return "What is this about?"
+    from store.passages import PassageReader
+
+    reader = PassageReader(directory.snapshots / current.name / "passages.sqlite")
+    try:
+        title = reader.connection.execute(
+            "SELECT title FROM documents WHERE title != '' AND access = '[]' ORDER BY length(title) LIMIT 1"
+        ).fetchone()
+    finally:
+        reader.close()
+    return f"What is {title[0]}?" if title else "What is this about?"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} on {host} is in use by another program.",
+                fix="Stop that program, or choose another port with --port (0 picks a free one).",
+            ) from error
+        raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}.") from error
+    return listener
+
+
+def _to_environment(settings: ServiceSettings) -> None:
+    """Hand every setting that is not the default to the worker processes."""
+    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        if name == "admin_token" and settings.admin_token is not None:
+            os.environ["FOOTNOTE_ADMIN_TOKEN"] = settings.admin_token.get_secret_value()
+        else:
+            os.environ[f"FOOTNOTE_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,165 @@
+"""Commands that look after an index: status, verify, history, rollback, prune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer()
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="The index directory.", show_default="data/index"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+def status(index: IndexOption = None, json: JsonOption = False) -> None:
+    """What the index holds: generation, counts, model, and inputs that were set aside."""
+    from store.index import IndexDirectory
+    from store.ledger import LedgerEntry, read_ledger
+    from store.local import read_manifest
+    from store.output import emit
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    current = directory.require_current()
+    folder = directory.snapshots / current.name
+    manifest = read_manifest(folder, current.manifest_sha256)
+    entries = [line for line in read_ledger(folder / "ledger.jsonl") if isinstance(line, LedgerEntry)]
+    problems = [entry for entry in entries if entry.outcome in ("quarantined", "empty")]
+    size = sum(entry.size for entry in manifest.files.values())
+    facts: dict[str, Any] = {
+        "index": str(directory.path),
+        "generation": manifest.generation,
+        "snapshot": current.name,
+        "created_at": manifest.created_at,
+        "documents": manifest.counts.documents,
+        "passages": manifest.counts.passages,
+        "set_aside": len(problems),
+        "bytes": size,
+        "model": manifest.space.model,
+        "fingerprint": manifest.space.fingerprint,
+        "dimension": manifest.space.dimension,
+        "vector_index": manifest.vector_index.kind,
+        "recall_at_10": manifest.vector_index.recall_at_10,
+        "analyzer": manifest.analyzer,
+        "kept_generations": [int(path.name.partition("-")[0]) for path in directory.published()],
+    }
+    if json:
+        problem_lines = [{"input": one.input, "reason": one.reason, "message": one.message} for one in problems]
+        emit({**facts, "problems": problem_lines})
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:>17}  {value}")
+    for one in problems[:20]:
+        typer.echo(f"  {one.outcome}: {one.message or one.input}")
+    if len(problems) > 20:
+        typer.echo(f"  ... and {len(problems) - 20} more (--json lists all)")
+
+
+@app.command()
+def verify(index: IndexOption = None, json: JsonOption = False) -> None:
+    """Check every byte of every kept snapshot and exported encoder against its manifest."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from store.errors import FootnoteError
+    from store.index import IndexDirectory
+    from store.local import LocalSnapshot, open_query_encoder
+    from store.output import emit
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    current = directory.require_current()
+    found: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(1) as executor:
+        for folder in reversed(directory.published()):
+            wanted = current.manifest_sha256 if folder.name == current.name else None
+            try:
+                snapshot = LocalSnapshot(folder, executor, manifest_sha256=wanted, full=True)
+                snapshot.close()
+                open_query_encoder(directory.path, snapshot.manifest)
+            except FootnoteError as error:
+                found.append({"snapshot": folder.name, "ok": False, "error": str(error)})
+            else:
+                found.append({"snapshot": folder.name, "ok": True, "files": len(snapshot.manifest.files)})
+    missing = current.name not in {one["snapshot"] for one in found}
+    if missing:
+        found.append({"snapshot": current.name, "ok": False, "error": "CURRENT names it, but it is not there"})
+    whole = all(one["ok"] for one in found)
+    if json:
+        emit({"ok": whole, "current": current.name, "snapshots": found})
+    else:
+        for one in found:
+            mark = "current" if one["snapshot"] == current.name else "kept"
+            state = f"ok, {one['files']} files" if one["ok"] else f"DAMAGED: {one['error']}"
+            typer.echo(f"{one['snapshot']}  {mark:7}  {state}")
+    if not whole:
+        raise typer.Exit(1)
+
+
+@app.command()
+def history(index: IndexOption = None, json: JsonOption = False) -> None:
+    """The kept snapshots, newest first."""
+    from store.index import IndexDirectory
+    from store.output import emit
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    current = directory.require_current()
+    lines = [
+        {
+            "generation": manifest.generation,
+            "snapshot": folder.name,
+            "current": folder.name == current.name,
+            "created_at": manifest.created_at,
+            "documents": manifest.counts.documents,
+            "passages": manifest.counts.passages,
+            "parent": manifest.parent,
+        }
+        for folder, manifest in directory.history()
+    ]
+    if json:
+        emit({"snapshots": lines})
+        return
+    for line in lines:
+        mark = "*" if line["current"] else " "
+        typer.echo(
+            f"{mark} {line['generation']:>6}  {line['created_at']}  {line['documents']:>8} documents  "
+            f"{line['passages']:>9} passages  {line['snapshot']}"
+        )
+
+
+@app.command()
+def rollback(
+    generation: Annotated[int, typer.Argument(help="A kept generation (see `footnote history`).")],
+    index: IndexOption = None,
+) -> None:
+    """Make a kept generation the current one, after verifying every byte of it. A running service follows by itself."""
+    from store.index import IndexDirectory
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    directory.require_current()
+    with directory.lock():
+        current = directory.rollback(generation)
+    typer.echo(f"current is now {current.name}")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest snapshots to keep.")] = 3,
+    index: IndexOption = None,
+) -> None:
+    """Remove old snapshots, never the current one nor one that a reader holds."""
+    from store.index import IndexDirectory
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    directory.require_current()
+    with directory.lock():
+        removed = directory.prune(keep)
+    typer.echo(f"removed {len(removed)}: {', '.join(removed)}" if removed else "nothing to remove")
