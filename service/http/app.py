@@ -1,0 +1,152 @@
+"""The application: routes, what stands around them, and what begins and ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from service.contract import AnswerResponse, SearchResponse
+from service.http import models, openapi
+from service.http.edge import Edge, Unforeseen
+from service.http.metrics import Metrics
+from service.http.openapi import body_of, ok, problems, text
+from service.http.problems import handle_errors
+from service.http.reload import Watcher
+from service.http.routes_documents import DocumentRoutes
+from service.http.routes_index import IndexRoutes
+from service.http.routes_questions import QuestionRoutes
+from service.http.security import Guard, TrustedProxies
+from service.settings import ServiceSettings
+from service.wiring import Service
+from store.errors import UsageError
+
+PING_S = 10.0
+"""Seconds of silence after which a stream gets a comment; 15 are promised."""
+
+_BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
+_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun")
+_INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
+
+
+def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
+    """The ASGI application over a wired service; it opens the index when it starts and closes the service at its end.
+
+    A missing or damaged index does not stop it: /healthz answers, /readyz says why not, and the index is opened once
+    it is there. Raises UsageError for settings that make no sense.
+    """
+    settings = service.settings
+    metrics = Metrics(service.holder)
+    app = FastAPI(
+        title="Footnote",
+        version=openapi.API_VERSION,
+        description="A retrieval service whose answers can be checked.",
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan(service),
+        generate_unique_id_function=lambda route: route.name,
+    )
+    _add_question_routes(app, QuestionRoutes(service, metrics, ping_s))
+    _add_document_routes(app, DocumentRoutes(service))
+    _add_index_routes(app, IndexRoutes(service, metrics))
+    handle_errors(app)
+    _stand_around(app, settings, metrics)
+    app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
+    return app
+
+
+def _lifespan(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watcher = Watcher(service)
+        await watcher.look()
+        watching = asyncio.create_task(watcher.run())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            service.close()
+
+    return lifespan
+
+
+def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics) -> None:
+    """Middleware, innermost first."""
+    try:
+        proxies = TrustedProxies(settings.trusted_proxies)
+    except ValueError as error:
+        raise UsageError(
+            f"setting 'trusted_proxies': {error}.", fix="Give IP addresses, networks such as 10.0.0.0/8, or *."
+        ) from error
+    app.add_middleware(Unforeseen)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id", "x-request-deadline-ms"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Edge, metrics=metrics, proxies=proxies)
+
+
+def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
+    app.add_api_route(
+        "/v1/search",
+        routes.search,
+        methods=["POST"],
+        response_model=None,
+        responses={**ok(SearchResponse), **problems(*_QUESTION)},
+        openapi_extra=body_of(models.SearchRequest),
+    )
+    app.add_api_route(
+        "/v1/answer",
+        routes.answer,
+        methods=["POST"],
+        response_model=None,
+        responses={**ok(AnswerResponse, stream=True), **problems(*_QUESTION)},
+        openapi_extra=body_of(models.AnswerRequest),
+    )
+
+
+def _add_document_routes(app: FastAPI, routes: DocumentRoutes) -> None:
+    app.add_api_route(
+        "/v1/documents/{id:path}",
+        routes.document,
+        response_model=None,
+        responses={
+            **ok(models.DocumentResponse),
+            **problems("not-found", "version-gone", "invalid-request", "index-missing"),
+        },
+    )
+    app.add_api_route(
+        "/s/{document_version}/{start}-{end}",
+        routes.source_page,
+        response_model=None,
+        responses={**text("text/html"), **problems("not-found", "version-gone", "index-missing")},
+    )
+
+
+def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
+    def add(path: str, endpoint: Any, responses: openapi.Responses, method: str = "GET") -> None:
+        app.add_api_route(path, endpoint, methods=[method], response_model=None, responses=responses)
+
+    add("/", routes.home, {**text("text/html"), **problems()})
+    add("/healthz", routes.healthz, ok(models.HealthResponse))
+    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing")})
+    add("/metrics", routes.metrics, {**text("text/plain"), **problems()})
+    add("/v1/index", routes.index, {**ok(models.IndexResponse), **problems("index-missing")})
+    add(
+        "/v1/index/reload",
+        routes.reload,
+        {**ok(models.ReloadResponse), **problems("unauthorized", "forbidden-origin", *_INDEX)},
+        "POST",
+    )

@@ -1,0 +1,107 @@
+"""The outermost and innermost layer of every request: its id, its log line, its headers, and what nobody foresaw."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.exchange import Exchange, exchange_of
+from service.http.metrics import Metrics
+from service.http.problems import problem_response
+from service.http.security import TrustedProxies
+
+log = logging.getLogger("footnote.http")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+UNMATCHED = "unmatched"
+"""The route of a request that no route took."""
+
+
+class Edge:
+    """ASGI middleware around everything: makes the exchange, adds headers, logs one line, counts.
+
+    The line has method, route template, status, milliseconds and request id; never a query.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._proxies = proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        arrival = self._proxies.arrival(scope, headers)
+        exchange = Exchange(_request_id(headers), arrival.scheme, arrival.host, arrival.client)
+        exchange.put(scope)
+        status = 0
+        added = [
+            (b"x-request-id", exchange.request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._note(scope, exchange, status or HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _note(self, scope: Scope, exchange: Exchange, status: int) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        took_ms = exchange.elapsed_ms()
+        self._metrics.request(scope["method"], route, status, took_ms / 1000)
+        log.info(
+            "%s %s %d %.1f ms %s%s",
+            scope["method"],
+            route,
+            status,
+            took_ms,
+            exchange.request_id,
+            " client gone" if exchange.gone else "",
+        )
+
+
+class Unforeseen:
+    """ASGI middleware right around the routes: an error that nobody foresaw becomes a problem, its trace is logged."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_send)
+        except Exception as error:
+            if started:
+                raise
+            await problem_response(error, exchange_of(scope).request_id)(scope, receive, send)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)

@@ -1,0 +1,66 @@
+"""What the edge knows of one request: who it is, when it came, and under which address."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+from service.question import ANYONE
+from service.settings import ServiceSettings
+from store.snapshot import Principals
+
+_KEY = "footnote.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its response.
+
+    Args:
+        request_id: names it in the response, the log and every problem.
+        scheme, host: what the client called (`host` with its port), believed proxies considered.
+        client: the client's address, where known.
+        received: monotonic seconds when it came.
+        gone: the client left before the response was whole.
+    """
+
+    request_id: str
+    scheme: str
+    host: str
+    client: str | None
+    received: float = field(default_factory=time.monotonic)
+    gone: bool = False
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request came."""
+        return (time.monotonic() - self.received) * 1000
+
+    def put(self, scope: Scope) -> None:
+        """Make this the scope's exchange."""
+        scope[_KEY] = self
+
+
+def exchange_of(request: HTTPConnection | Scope) -> Exchange:
+    """The exchange that the edge made for this request."""
+    found = request[_KEY]
+    assert isinstance(found, Exchange)
+    return found
+
+
+def public_base(request: HTTPConnection, settings: ServiceSettings) -> str:
+    """The address that links are made with, no slash at its end: the public URL, else what the request came to."""
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    exchange = exchange_of(request)
+    return f"{exchange.scheme}://{exchange.host}"
+
+
+def principals_of(request: HTTPConnection) -> Principals:  # noqa: ARG001  # what authentication will look at
+    """Who asks. There is no authentication yet: everyone is anonymous, and sees what anyone may read.
+
+    The only place where a request becomes principals.
+    """
+    return ANYONE

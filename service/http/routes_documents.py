@@ -1,0 +1,94 @@
+"""GET /v1/documents/{id} and GET /s/{document_version}/{start}-{end}: what citations point to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import partial
+from typing import Annotated
+
+from fastapi import Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.http.exchange import principals_of
+from service.http.models import DocumentResponse
+from service.http.passage_page import passage_page
+from service.http.problems import ProblemError
+from service.http.routes_questions import json_response
+from service.wiring import Service
+from store.passages import StoredDocument
+from store.snapshot import Principals
+from store.text import canonical
+
+VERSION = r"^[0-9a-f]{64}$"
+_OFFSET = re.compile(r"[0-9]{1,12}")
+
+
+class DocumentRoutes:
+    """Documents, in every version that a kept snapshot holds.
+
+    Args:
+        service: has the open snapshot and the folder of the kept ones.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def document(
+        self,
+        request: Request,
+        id: Annotated[str, Path(description="URL-encoded, or with its slashes as they are")],  # noqa: A002
+        version: Annotated[
+            str | None, Query(pattern=VERSION, description="absent: the version in the open snapshot")
+        ] = None,
+    ) -> Response:
+        """A document with its canonical text."""
+        found = await self._find(canonical(id), version, principals_of(request))
+        header = found.header
+        return json_response(
+            DocumentResponse(
+                id=header.id,
+                version=header.version,
+                title=header.title,
+                url=header.url,
+                text=found.text,
+                metadata=dict(header.metadata),
+            )
+        )
+
+    async def source_page(
+        self,
+        request: Request,
+        document_version: Annotated[str, Path(description="sha256, as in a citation's document_version")],
+        start: Annotated[str, Path(description="source_start of the citation: a code point offset")],
+        end: Annotated[str, Path(description="source_end of the citation")],
+    ) -> Response:
+        """A page that shows the span highlighted in its document."""
+        numbers = [int(one) if _OFFSET.fullmatch(one) else -1 for one in (start, end)]
+        if not re.fullmatch(VERSION, document_version) or not 0 <= numbers[0] < numbers[1]:
+            raise ProblemError("not-found", "A source page is /s/<document version>/<start>-<end>.")
+        found = await self._find(None, document_version, principals_of(request))
+        if numbers[1] > len(found.text):
+            raise ProblemError("not-found", f"The document has {len(found.text)} characters; the span ends after them.")
+        return passage_page(found, *numbers)
+
+    async def _find(self, id: str | None, version: str | None, principals: Principals) -> StoredDocument:  # noqa: A002
+        """From the open snapshot, else from a kept one. Who may not read a document is told what a stranger is."""
+        with self._service.holder.lease() as engine:
+            found = await engine.snapshot.document(id=id, version=version, principals=principals)
+            if found is not None:
+                return found
+            if version is None:
+                raise ProblemError("not-found", "No document in the open snapshot has this id.")
+            look = partial(
+                self._service.index.kept_document,
+                id=id,
+                version=version,
+                principals=principals,
+                skip=engine.snapshot.facts.name,
+            )
+            found = await asyncio.get_running_loop().run_in_executor(engine.executor, look)
+        if found is None:
+            raise ProblemError("version-gone", f"No kept snapshot holds document version {version}.")
+        return found

@@ -1,0 +1,88 @@
+"""POST /v1/search and POST /v1/answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing
+from typing import cast
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.answer import answer, search
+from service.contract import PipelineEvent, fold
+from service.http.exchange import exchange_of
+from service.http.metrics import Metrics
+from service.http.models import AnswerRequest, SearchRequest
+from service.http.questions import answer_question, deadline_of, read_model, search_question
+from service.http.sse import EventStream, Pump, until_gone
+from service.wiring import Service
+
+
+class QuestionRoutes:
+    """What is asked of an index.
+
+    Args:
+        service: leases the engine that a request keeps to its end.
+        metrics: told what stages took.
+        ping_s: seconds between comments on a silent stream.
+    """
+
+    def __init__(self, service: Service, metrics: Metrics, ping_s: float) -> None:
+        self._service = service
+        self._metrics = metrics
+        self._ping_s = ping_s
+
+    async def search(self, request: Request) -> Response:
+        """Ranked passages for a query."""
+        settings = self._service.settings
+        asked = await read_model(request, SearchRequest, settings.body_bytes_max)
+        with self._service.holder.lease() as engine:
+            question = search_question(request, asked, settings, engine)
+            deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            response = await search(question, engine, deadline)
+        self._metrics.stages(response.stages, response.degraded)
+        return json_response(response)
+
+    async def answer(self, request: Request) -> Response:
+        """An answer whose every sentence was checked, as JSON or as a stream of events."""
+        settings = self._service.settings
+        asked = await read_model(request, AnswerRequest, settings.body_bytes_max)
+        with ExitStack() as lease:
+            engine = lease.enter_context(self._service.holder.lease())
+            question = answer_question(request, asked, settings)
+            deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            events = answer(question, engine, deadline)
+            if asked.stream:
+                return await self._stream(request, events, lease)
+            response = fold(await until_gone(request.receive, _all(events)))
+        self._metrics.answered(response)
+        return json_response(response)
+
+    async def _stream(self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack) -> EventStream:
+        """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
+        pump = Pump(events)
+        try:
+            first = await pump.next()
+        except BaseException:
+            await pump.close()
+            raise
+        return EventStream(
+            first,
+            pump,
+            exchange_of(request),
+            finished=self._metrics.answered,
+            release=lease.pop_all().close,
+            ping_s=self._ping_s,
+        )
+
+
+def json_response(model: BaseModel) -> Response:
+    """A model as it is: it was checked when it was made."""
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+async def _all(events: AsyncIterator[PipelineEvent]) -> list[PipelineEvent]:
+    async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
+        return [event async for event in open_events]

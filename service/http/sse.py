@@ -1,0 +1,168 @@
+"""The event stream: frames, pings, one terminal event on every path, and an end of all work when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.contract import AnswerResponse, FinishEvent, PipelineEvent, fold
+from service.http.exchange import Exchange
+from service.http.problems import log_problem, problem_of
+
+T = TypeVar("T")
+
+MEDIA_TYPE = "text/event-stream"
+_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+class Pump:
+    """Runs a pipeline's events in one task of its own, one event ahead of the reader.
+
+    Within that task the iterator is begun, resumed and closed, so that its timeouts and cancellations hold together.
+    """
+
+    def __init__(self, events: AsyncIterator[PipelineEvent]) -> None:
+        self._queue: asyncio.Queue[PipelineEvent | Exception | None] = asyncio.Queue(1)
+        self._task = asyncio.create_task(self._run(events))
+
+    async def next(self) -> PipelineEvent | None:
+        """The next event, None after the last. Raises what the pipeline raised. May be cancelled without loss."""
+        item = await self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    async def close(self) -> None:
+        """Stop the work and wait until it has stopped."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self, events: AsyncIterator[PipelineEvent]) -> None:
+        try:
+            async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
+                async for event in open_events:
+                    await self._queue.put(event)
+        except Exception as error:  # noqa: BLE001  # handed to the reader, which raises it
+            await self._queue.put(error)
+        else:
+            await self._queue.put(None)
+
+
+class EventStream(Response):
+    """A response that sends events as they come.
+
+    Args:
+        first: the first event, already there: what fails before it is a problem response, not a stream.
+        pump: where the others come from; closed at the end, whatever the end is.
+        exchange: the request.
+        finished: told the whole answer when it was complete.
+        release: called last, on every path.
+        ping_s: a comment is sent after so many seconds without an event.
+        send_s: a client that takes no bytes for so long counts as gone.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        first: PipelineEvent | None,
+        pump: Pump,
+        exchange: Exchange,
+        *,
+        finished: Callable[[AnswerResponse], None],
+        release: Callable[[], None],
+        ping_s: float,
+        send_s: float = 60.0,
+    ) -> None:
+        self.status_code = HTTPStatus.OK
+        self.background = None
+        self.init_headers(_HEADERS)
+        self._first = first
+        self._pump = pump
+        self._exchange = exchange
+        self._finished = finished
+        self._release = release
+        self._ping_s = ping_s
+        self._send_s = send_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+        """Send the stream until it ends or the client leaves."""
+        try:
+            await until_gone(receive, self._send_all(send))
+        except (OSError, ClientDisconnect):
+            self._exchange.gone = True
+        finally:
+            try:
+                await self._pump.close()
+            finally:
+                self._release()
+
+    async def _send_all(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                async with asyncio.timeout(self._send_s):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        """Frames and pings; the last frame is `done` or `error`, always."""
+        number = 0
+        seen: list[PipelineEvent] = []
+        event = self._first
+        try:
+            while event is not None:
+                seen.append(event)
+                if not isinstance(event, FinishEvent):
+                    number += 1
+                    yield frame(number, event.type, event, without_type=True)
+                while True:
+                    try:
+                        async with asyncio.timeout(self._ping_s):
+                            event = await self._pump.next()
+                        break
+                    except TimeoutError:
+                        yield KEEPALIVE_COMMENT
+            response = fold(seen)
+            last = frame(number + 1, "done", response)
+            self._finished(response)
+        except Exception as error:  # noqa: BLE001  # every path ends with exactly one terminal event
+            problem = problem_of(error, self._exchange.request_id)
+            log_problem(error, problem)
+            last = frame(number + 1, "error", problem)
+        yield last
+
+
+def frame(number: int, name: str, data: BaseModel, *, without_type: bool = False) -> bytes:
+    """One event on the wire."""
+    body = data.model_dump_json(exclude={"type"} if without_type else None, exclude_none=name == "error")
+    return format_sse_event(data_str=body, event=name, id=str(number))
+
+
+async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; raises ClientDisconnect, the work cancelled and ended, when the client leaves first."""
+    running = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(receive))
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        raise ClientDisconnect
+    finally:
+        running.cancel()
+        leaving.cancel()
+        await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
