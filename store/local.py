@@ -154,6 +154,14 @@ class LocalSnapshot:
 
         return await self._run(score)
 
+    async def term_weights(self, text: str) -> Mapping[str, float]:
+        """The index terms of `text` with their inverse passage frequency; one that no passage has weighs most."""
+
+        def weigh() -> dict[str, float]:
+            return {term: self._terms.inverse_frequency(term) for term in dict.fromkeys(self._analyzer.terms(text))}
+
+        return await self._run(weigh)
+
     async def passages(self, ids: Sequence[str], principals: Principals) -> Mapping[str, StoredPassage]:
         """The passages that exist and may be read, by id."""
 

@@ -92,6 +92,12 @@ class Snapshot(Protocol):
         """Exact scores of given passages, in the order given; raises KeyError for an unknown id."""
         ...
 
+    async def term_weights(self, text: str) -> Mapping[str, float]:
+        """The index terms of `text` with their inverse passage frequency, ln(1 + (N - n + 0.5) / (n + 0.5)): how telling
+        each is here. A term that no passage has weighs most.
+        """
+        ...
+
     async def passages(self, ids: Sequence[str], principals: Principals) -> Mapping[str, StoredPassage]:
         """The passages that exist and may be read, by id."""
         ...

@@ -6,7 +6,7 @@ row that shares no term with the question is never returned.
 
 from __future__ import annotations
 
-import shutil
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -83,11 +83,13 @@ class TermIndex:
     def __init__(self, folder: Path, rows: int) -> None:
         import tantivy
 
-        self._links = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
+        # Removed by close(), and by the interpreter when it ends without it.
+        self._links = tempfile.TemporaryDirectory(prefix="footnote-terms-", ignore_cleanup_errors=True)
+        links = Path(self._links.name)
         try:
             for entry in folder.iterdir():
-                (self._links / entry.name).symlink_to(entry.resolve())
-            index = tantivy.Index.open(str(self._links))
+                (links / entry.name).symlink_to(entry.resolve())
+            index = tantivy.Index.open(str(links))
             index.config_reader(reload_policy="manual")
             self._searcher = index.searcher()
         except ValueError as error:
@@ -106,7 +108,7 @@ class TermIndex:
 
     def close(self) -> None:
         """Remove the private folder of links; the mapped files stay valid until the object goes."""
-        shutil.rmtree(self._links, ignore_errors=True)
+        self._links.cleanup()
 
     def search(self, terms: Sequence[str], k: int, mask: npt.NDArray[np.bool_] | None) -> Ranking:
         """The k best rows by BM25 among those the mask allows, best first, ties by row; never a score of 0."""
@@ -138,6 +140,11 @@ class TermIndex:
             known = dict(zip(found.tolist(), scores.tolist(), strict=True))
             result[:] = [known.get(row, 0.0) for row in rows.tolist()]
         return result
+
+    def inverse_frequency(self, term: str) -> float:
+        """BM25's idf of a term: ln(1 + (N - n + 0.5) / (n + 0.5)) for n of N rows that hold it."""
+        holding = self._searcher.doc_freq("terms", term)
+        return math.log(1 + (self._rows - holding + 0.5) / (holding + 0.5))
 
     def _query(self, terms: Sequence[str]) -> Any:
         import tantivy
