@@ -94,17 +94,23 @@ def _table(report: SetReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=100)
     title = f"{report.name}: {report.questions} questions, {report.documents} documents, {report.passages} passages"
     table = Table(title=title, title_justify="left")
-    for name in ("mode", "nDCG@10", "R@10", "R@100", "MRR@10", "p50 ms", "p99 ms", "p50 ms by stage"):
-        table.add_column(name, justify="left" if name in ("mode", "p50 ms by stage") else "right")
+    for name in ("mode", "nDCG@10", "R@10", "R@100", "MRR@10", "p50 ms", "p99 ms"):
+        table.add_column(name, justify="left" if name == "mode" else "right")
     for one in report.modes:
-        stages = ", ".join(f"{name} {value['p50']:.1f}" for name, value in one.latency_ms.items() if name != "total")
         measures = [f"{one.measures[name]:.4f}" for name in ("nDCG@10", "R@10", "R@100", "RR@10")]
         total = one.latency_ms.get("total", {"p50": float("nan"), "p99": float("nan")})
-        table.add_row(one.mode, *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}", stages)
+        table.add_row(one.mode, *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
     console.print(table)
+    for one in report.modes:
+        stages = ", ".join(
+            f"{name} {value['p50']:.1f} / {value['p99']:.1f}"
+            for name, value in one.latency_ms.items()
+            if name != "total"
+        )
+        console.print(f"{one.mode}, ms p50 / p99: {stages}")
     for one in report.modes:
         if one.degraded:
             console.print(f"[yellow]{one.mode}: {one.degraded} searches were degraded; do not trust these figures")

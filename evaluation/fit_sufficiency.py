@@ -54,7 +54,8 @@ def fit(features: Floats, labels: Floats) -> Floats:
         gradient = design.T @ (chance - labels) + ridge @ weights
         curvature = design.T @ (design * (chance * (1 - chance))[:, None]) + ridge
         weights = weights - np.linalg.solve(curvature, gradient)
-    return np.r_[weights[0] - weights[1:] @ mean, weights[1:]]
+    shifted: Floats = np.r_[weights[0] - weights[1:] @ mean, weights[1:]]
+    return shifted
 
 
 def cross_validated(features: Floats, labels: Floats, *, folds: int = 10, repeats: int = 5) -> Floats:

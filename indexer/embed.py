@@ -49,7 +49,9 @@ class SentenceTransformerEmbedder:
         """The loaded SentenceTransformer."""
         if self._model is None:
             from sentence_transformers import SentenceTransformer
+            from transformers.utils import logging
 
+            logging.disable_progress_bar()  # loading takes a second; the build has a bar of its own
             self._model = SentenceTransformer(str(self._folder), device="cpu", local_files_only=True)
             self._model.max_seq_length = self._space.max_tokens
         return self._model

@@ -118,7 +118,7 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     depth = max(question.top_k, LEG_DEPTH_MIN)
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
-    scores, order = await _fuse(question, engine, deadline, legs, degraded)
+    scores, order = await _fuse(engine, deadline, legs, degraded)
     order = order[: max(question.top_k, RERANK_DEPTH)]
     wanted = engine.rerank_by_default if question.rerank is None else question.rerank
     if wanted and engine.reranker is not None:
@@ -136,7 +136,7 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
 
 
 async def _fuse(
-    question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
+    engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
 ) -> tuple[dict[str, Scores], list[str]]:
     facts = engine.snapshot.facts
     started = deadline.clock()
