@@ -51,6 +51,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
         lifespan=_lifespan(service),
         generate_unique_id_function=lambda route: route.name,
     )
+    app.state.service = service
     _add_question_routes(app, QuestionRoutes(service, metrics, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))

@@ -102,6 +102,10 @@ def problems(*slugs: str) -> Responses:
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for methods in made["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]  # FastAPI's guess: any text is a parameter here
     schemas: dict[str, Any] = {}
     modes: tuple[tuple[tuple[type[BaseModel], ...], Literal["validation", "serialization"]], ...] = (
         (REQUESTS, "validation"),

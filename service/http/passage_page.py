@@ -67,9 +67,9 @@ def home_page(base: str, generation: int | None, error: str | None) -> Response:
     command = f"curl -s {base}/v1/answer -H 'content-type: application/json' -d '{body}'"
     lines = [
         "<h1>Footnote</h1>",
-        "<p>A retrieval service whose answers can be checked: each sentence leaves with an exact quote of its source.",
+        "<p>Answers that can be checked: each sentence leaves with an exact quote of its source.</p>",
         f'<p class="soft">{escape(state)}</p>',
-        f"<pre>{escape(command)}</pre>",
+        f"<pre>{escape(command, quote=False)}</pre>",
         f'<p class="soft">{_LINKS}</p>',
     ]
     return page("Footnote", "\n".join(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from service.http.exchange import exchange_of
 from service.http.problems import ProblemError, problem_response
 from service.settings import ServiceSettings
 
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROBES = frozenset({"/healthz", "/readyz"})
 """Asked by orchestrators under whatever address they like; they tell nothing."""
@@ -93,7 +95,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ProblemError | None:
         host = exchange_of(scope).host.lower()
-        if "*" not in self._hosts and without_port(host) not in self._hosts and scope["path"] not in _PROBES:
+        known = "*" in self._hosts or without_port(host) in self._hosts or scope["path"] in _PROBES
+        if not known or not _HOST.fullmatch(host):
             return ProblemError(
                 "bad-host",
                 f"The Host {host[:100]!r} is not served. Add it to FOOTNOTE_ALLOWED_HOSTS, or set FOOTNOTE_PUBLIC_URL.",
