@@ -17,8 +17,9 @@ EXACT_ROWS_MAX = 20_000
 RECALL_TARGET = 0.99
 REFINE_FACTORS = (10, 20, 50, 100, 200)
 _RECALL_QUERIES = 200
-_TRAIN_ROWS = 65_536
+_TRAIN_ROWS = 16_384
 _SELECTED_SCAN_MAX = 50_000
+_BLOCK_ROWS = 65_536
 _ASIDE = 64  # rows fetched beyond k, so that ties at the border break by row order
 
 Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
@@ -44,9 +45,23 @@ def set_threads(threads: int) -> None:
 
 
 def exact_ranking(vectors: Vectors, query: npt.NDArray[np.float32], k: int, rows: npt.NDArray[np.int64]) -> Ranking:
-    """The k best of the given rows by inner product, from the raw vectors."""
-    scores = np.asarray(vectors[rows] @ query, np.float32) if len(rows) else np.zeros(0, np.float32)
-    return best(rows, scores, k)
+    """The k best of the given rows by inner product, from the raw vectors, by blocks so that memory stays bounded."""
+    found, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+    for at in range(0, len(rows), _BLOCK_ROWS):
+        block = rows[at : at + _BLOCK_ROWS]
+        found, scores = best(
+            np.concatenate([found, block]), np.concatenate([scores, inner_products(vectors, query, block)]), k
+        )
+    return found, scores
+
+
+def inner_products(
+    vectors: Vectors, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Scores of the given rows, float32. Equal rows score equal to the last bit, wherever they lie, so that ties break
+    by row; a BLAS product does not promise that.
+    """
+    return np.asarray(np.einsum("ij,j->i", vectors[rows], query), np.float32)
 
 
 def best(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], k: int) -> Ranking:
@@ -106,7 +121,7 @@ def build_index(vectors: Vectors, path: Path) -> VectorIndex:
     )
 
 
-def _add_in_chunks(index: Any, vectors: Vectors, chunk: int = 65_536) -> None:
+def _add_in_chunks(index: Any, vectors: Vectors, chunk: int = 8_192) -> None:
     for start in range(0, len(vectors), chunk):
         index.add(np.ascontiguousarray(vectors[start : start + chunk], dtype=np.float32))
 
@@ -116,8 +131,8 @@ def _exact_neighbours(vectors: Vectors, queries: npt.NDArray[np.int64], k: int =
     wanted = np.ascontiguousarray(vectors[queries])
     scores = np.full((len(queries), 0), 0, np.float32)
     rows = np.zeros((len(queries), 0), np.int64)
-    for start in range(0, len(vectors), 65_536):
-        block = wanted @ np.asarray(vectors[start : start + 65_536]).T
+    for start in range(0, len(vectors), 8_192):
+        block = wanted @ np.asarray(vectors[start : start + 8_192]).T
         numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
         scores, rows = np.hstack([scores, block]), np.hstack([rows, numbers])
         top = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
@@ -175,13 +190,17 @@ class DenseIndex:
         fetch = min(rows, k * self.chosen.refine_factor + _ASIDE)
         while True:
             found, scores = self._candidates(query, fetch)
+            least = scores.min(initial=np.inf)
             if mask is not None:
                 allowed = mask[found]
                 found, scores = found[allowed], scores[allowed]
             if len(found) >= min(k, rows) or fetch >= rows:
                 break
             fetch = min(rows, fetch * 4)
-        return best(found, scores, k)
+        found, scores = best(found, scores, k)
+        if fetch < rows and len(scores) and scores[-1] <= least:  # a tie may go on beyond what was fetched
+            return exact_ranking(self.vectors, query, k, np.arange(rows) if mask is None else np.flatnonzero(mask))
+        return found, scores
 
     def _candidates(self, query: npt.NDArray[np.float32], fetch: int) -> Ranking:
         scores, found = self.index.search(query[None, :], fetch)
@@ -189,9 +208,9 @@ class DenseIndex:
         found, scores = found[found >= 0], scores[found >= 0]
         if self.chosen.kind == "pq_fastscan":  # its scores are quantised: rescore from the truth
             found = np.sort(found)
-            scores = np.asarray(self.vectors[found] @ query, np.float32)
+            scores = inner_products(self.vectors, query, found)
         return found, scores
 
     def scores(self, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Exact scores of given rows."""
-        return np.asarray(self.vectors[rows] @ query, np.float32) if len(rows) else np.zeros(0, np.float32)
+        return inner_products(self.vectors, query, rows)
