@@ -96,6 +96,7 @@ def _parse_child(operator: str, raw: Any, depth: int) -> Filter:
 
 
 def _parse_field(field: str, raw: Any, depth: int) -> Filter:
+    _require_text(field, "a field name")
     if not isinstance(raw, Mapping):
         return Condition(field, "$eq", _scalar(field, "$eq", raw))
     if depth > DEPTH_MAX:
@@ -133,12 +134,24 @@ def _scalar(field: str, operator: str, value: Any) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise FilterError(f"{operator} on field {field!r}: {value!r} is not a number that JSON knows.")
     if isinstance(value, int) and abs(value) >= 2**63:
-        return float(value)  # engines compare 64-bit integers; beyond that a float says as much
+        try:
+            return float(value)  # engines compare 64-bit integers; beyond that a float says as much
+        except OverflowError:
+            raise FilterError(f"{operator} on field {field!r}: the number is too large.") from None
+    if isinstance(value, str):
+        _require_text(value, f"{operator} on field {field!r}")
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise FilterError(
         f"{operator} on field {field!r} takes a string, number, boolean or null, not {type(value).__name__}."
     )
+
+
+def _require_text(value: str, where: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise FilterError(f"{where}: {value!r} holds half of a surrogate pair, which is no character.") from None
 
 
 def _size(tree: Filter) -> int:
