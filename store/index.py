@@ -81,6 +81,8 @@ class IndexDirectory:
     def open(self, executor: Executor, current: Current | None = None, *, full: bool = False) -> LocalSnapshot:
         """Open a snapshot (by default the current one), verified as LocalSnapshot says."""
         current = current or self.require_current()
+        if not (self.snapshots / current.name).is_dir():
+            raise StoreCorrupt(str(self.current_file), "the name of a published snapshot", repr(current.name))
         return LocalSnapshot(
             self.snapshots / current.name, executor, manifest_sha256=current.manifest_sha256, full=full
         )

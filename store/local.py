@@ -72,7 +72,10 @@ class LocalSnapshot:
             raise IndexMissing(f"there is no snapshot at {folder}.", fix="Run `footnote index SOURCE`.")
         self.folder = folder
         self._executor = executor
-        self._hold = SharedHold(folder / "manifest.json")
+        try:
+            self._hold = SharedHold(folder / "manifest.json")
+        except OSError as error:
+            raise StoreCorrupt(str(folder / "manifest.json"), "a manifest", f"no readable file ({error})") from error
         try:
             self.manifest = manifest = read_manifest(folder, manifest_sha256)
             small = sum(entry.size for entry in manifest.files.values()) <= HASH_ALL_BYTES_MAX
