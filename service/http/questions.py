@@ -44,9 +44,7 @@ async def read_model(request: Request, model: type[B], bytes_max: int) -> B:
 
 
 async def _read(request: Request, bytes_max: int) -> bytes:
-    too_large = ProblemError(
-        "body-too-large", f"The body is larger than {bytes_max} bytes.", headers={"connection": "close"}
-    )
+    too_large = ProblemError("body-too-large", f"The body is larger than {bytes_max} bytes.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > bytes_max):
         raise too_large
