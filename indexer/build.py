@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.accounting import Ledger
+from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import DocumentEmbedder, SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
@@ -25,7 +25,7 @@ from store.document import Document
 from store.errors import InputError, SourceError, StoreCorrupt
 from store.files import check_file, sha256_file
 from store.index import IndexDirectory, now
-from store.ledger import LedgerEntry, LedgerFile, write_ledger
+from store.ledger import LedgerEntry, LedgerFile
 from store.manifest import FORMAT_VERSION, Counts, Manifest, QueryEncoderEntry
 from store.passages import Origin
 from store.vectors import build_index, open_vectors
@@ -105,7 +105,7 @@ def _build(
     found = list(_scan(sources, request, tools.recipe, progress))
     encoder = _known_encoder(index, tools, parent)
     if parent is not None and encoder is not None and _unchanged(parent, found, sources, request, tools):
-        return _nothing_to_do(parent, parent.ledger())
+        return _nothing_to_do(parent, parent.tally)
 
     with index.build_folder() as folder:
         staging = Staging(folder / "staging.sqlite")
@@ -115,10 +115,10 @@ def _build(
         try:
             ledger, to_embed = _stage(found, sources, request, settings, tools, parent, staging, cache, progress)
             _refuse_emptied(sources, request, parent, ledger, staging)
-            write_ledger(folder / "ledger.jsonl", ledger.files, ledger.entries)
-            content = staging.content_sha256((folder / "ledger.jsonl").read_bytes())
+            staging.write_ledger(folder / "ledger.jsonl")
+            content = staging.content_sha256(folder / "ledger.jsonl")
             if parent is not None and encoder is not None and _same_content(parent, content, tools):
-                return _nothing_to_do(parent, ledger)
+                return _nothing_to_do(parent, ledger.tally)
             progress.phase("Embedding", to_embed)
             same_space = parent if parent is not None and parent.manifest.space == tools.embedder.space else None
             embedded = write_rows(folder, staging, tools.embedder, tools.analyzer, cache, same_space, progress)
@@ -134,13 +134,12 @@ def _build(
             cache.close()
             (folder / "staging.sqlite").unlink(missing_ok=True)
         progress.phase("Verifying and publishing")
-        outcomes = ledger.outcomes()
         manifest = Manifest(
             format_version=FORMAT_VERSION,
             generation=index.next_generation(),
             parent=None if parent is None else parent.folder.name,
             created_at=now(),
-            counts=Counts(documents=counts[0], passages=counts[1], quarantined=outcomes.get("quarantined", 0)),
+            counts=Counts(documents=counts[0], passages=counts[1], quarantined=ledger.tally.outcomes["quarantined"]),
             files={},
             space=tools.embedder.space,
             query_encoders=[encoder],
@@ -162,8 +161,8 @@ def _build(
         passages=counts[1],
         embedded=embedded,
         reused=counts[1] - embedded,
-        outcomes=outcomes,
-        problems=ledger.problems(),
+        outcomes=dict(ledger.tally.outcomes),
+        problems=ledger.tally.problems,
         warnings=warnings,
         removed=removed,
     )
@@ -241,7 +240,7 @@ def _unchanged(
     set_aside = {(name, item.input) for name, item, line in found if line is None and isinstance(item, Quarantined)}
     before = {
         (entry.source, entry.input)
-        for key, entries in parent.entries.items()
+        for key, entries in parent.set_aside.items()
         if key not in parent.files and (not request.add or key[0] in names)
         for entry in entries
     }
@@ -273,7 +272,7 @@ def _stage(
     progress: Progress,
 ) -> tuple[Ledger, int]:
     """Stage every document, read anew or carried over, and account for every input."""
-    ledger = Ledger()
+    ledger = Ledger(staging)
     to_embed = 0
     progress.phase("Reading and splitting", len(found))
     for name, item, line in found:
@@ -286,7 +285,7 @@ def _stage(
         if parent is not None and parent.files.get(key) == line:
             parent.carry_over(key, staging, ledger)
             continue
-        ledger.files.append(line)
+        ledger.file(line)
         for loaded in load(item, base_url=settings.base_url):
             if isinstance(loaded, Quarantined):
                 ledger.set_aside(name, item.relative, loaded)
@@ -296,7 +295,7 @@ def _stage(
                 )
     if request.add and parent is not None:
         given = {source.name for source in sources}
-        for key in sorted(parent.files.keys() | parent.entries.keys()):
+        for key in sorted(parent.files.keys() | parent.set_aside.keys()):
             if key[0] not in given:
                 parent.carry_over(key, staging, ledger)
     return ledger, to_embed
@@ -327,8 +326,8 @@ def _refuse_emptied(
     """A source that had documents and now has none is more likely unmounted than emptied."""
     if request.allow_empty:
         return
-    now_there = ledger.sources_with_documents()
-    before = set() if parent is None else parent.ledger().sources_with_documents()
+    now_there = ledger.tally.sources_with_documents
+    before = set() if parent is None else parent.tally.sources_with_documents
     for source in sources:
         if source.name in before and source.name not in now_there:
             raise SourceError(
@@ -336,7 +335,7 @@ def _refuse_emptied(
                 fix="If that is meant, run again with --allow-empty.",
             )
     if staging.documents == 0:
-        reasons = "; ".join(str(entry.message) for entry in ledger.entries[:3]) or "no files were found"
+        reasons = "; ".join(str(entry.message) for entry in ledger.tally.problems[:3]) or "no files were found"
         raise SourceError(
             f"there is nothing to index: {reasons}.", fix="Check the sources, or run again with --allow-empty."
         )
@@ -366,7 +365,7 @@ def _make_encoder(index: IndexDirectory, tools: _Tools, staging: Staging) -> Que
     return ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32])
 
 
-def _nothing_to_do(parent: Parent, ledger: Ledger) -> Report:
+def _nothing_to_do(parent: Parent, tally: Tally) -> Report:
     counts = parent.manifest.counts
     return Report(
         published=False,
@@ -376,8 +375,8 @@ def _nothing_to_do(parent: Parent, ledger: Ledger) -> Report:
         passages=counts.passages,
         embedded=0,
         reused=counts.passages,
-        outcomes=ledger.outcomes(),
-        problems=ledger.problems(),
+        outcomes=dict(tally.outcomes),
+        problems=tally.problems,
         warnings=[],
         removed=[],
     )

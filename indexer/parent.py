@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.accounting import Ledger
+from indexer.accounting import Ledger, Tally
 from indexer.staging import Staging
 from store.document import Document
 from store.embedding import Vectors
@@ -22,27 +22,32 @@ FileKey = tuple[str, str]
 
 @dataclass(slots=True)
 class Parent:
-    """The current snapshot, opened for a build. `files` and `entries` are its ledger by file."""
+    """The current snapshot, opened for a build.
+
+    Args:
+        folder, manifest, reader, vectors: its parts.
+        files: the files it was made from.
+        set_aside: by file, the ledger entries of inputs that did not become documents (those that did are in `reader`).
+        tally: its ledger in sum.
+    """
 
     folder: Path
     manifest: Manifest
     reader: PassageReader
     vectors: Vectors
     files: dict[FileKey, LedgerFile] = field(default_factory=dict)
-    entries: dict[FileKey, list[LedgerEntry]] = field(default_factory=dict)
-
-    def ledger(self) -> Ledger:
-        """Its whole ledger."""
-        return Ledger(list(self.files.values()), [entry for entries in self.entries.values() for entry in entries])
+    set_aside: dict[FileKey, list[LedgerEntry]] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     def carry_over(self, key: FileKey, staging: Staging, ledger: Ledger) -> None:
         """Stage what an unchanged file became before, and repeat its other ledger lines."""
         if key in self.files:
-            ledger.files.append(self.files[key])
+            ledger.file(self.files[key])
         for stored, origin, spans in self.reader.documents_of_file(*key):
             outcome = staging.add(_document(stored), stored.header.version, origin, spans)
             ledger.staged(outcome, stored.header.id, origin)
-        ledger.entries.extend(entry for entry in self.entries.get(key, []) if entry.outcome != "indexed")
+        for entry in self.set_aside.get(key, []):
+            ledger.entry(entry)
 
     def vector_of(self, embedded_hash: bytes) -> Vectors | None:
         """The vector of a text embedded before, float32, shape (dimension,)."""
@@ -68,7 +73,9 @@ def open_parent(index: IndexDirectory) -> Parent | None:
         if isinstance(line, LedgerFile):
             parent.files[line.source, line.file] = line
         else:
-            parent.entries.setdefault((line.source, line.file), []).append(line)
+            parent.tally.add(line)
+            if line.outcome != "indexed":
+                parent.set_aside.setdefault((line.source, line.file), []).append(line)
     return parent
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from store.document import Document, Section
+from store.ledger import LedgerEntry, LedgerFile, ledger_line
 from store.passages import Origin, Span
 
 _SCHEMA = """
 CREATE TABLE documents (
     id TEXT PRIMARY KEY, version TEXT, title TEXT, url TEXT, metadata TEXT, access TEXT, sections TEXT, text TEXT,
     source TEXT, file TEXT, input TEXT, spans TEXT) WITHOUT ROWID;
+CREATE TABLE ledger (source TEXT, file TEXT, rank INTEGER, line TEXT);
 """
 
 
@@ -98,9 +100,22 @@ class Staging:
                 ],
             )
 
-    def content_sha256(self, ledger: bytes) -> str:
+    def note(self, line: LedgerFile | LedgerEntry) -> None:
+        """Keep a ledger line."""
+        rank = 0 if isinstance(line, LedgerFile) else 1
+        self._connection.execute(
+            "INSERT INTO ledger VALUES (?, ?, ?, ?)", (line.source, line.file, rank, ledger_line(line))
+        )
+
+    def write_ledger(self, path: Path) -> None:
+        """Write all ledger lines by source and file, each file before its inputs, however the run went about it."""
+        with path.open("w", encoding="utf-8") as stream:
+            for (line,) in self._connection.execute("SELECT line FROM ledger ORDER BY source, file, rank, line"):
+                stream.write(line + "\n")
+
+    def content_sha256(self, ledger: Path) -> str:
         """sha256 over every document's id, version, access and spans, and the ledger: equal content, equal value."""
-        digest = hashlib.sha256(ledger)
+        digest = hashlib.sha256(ledger.read_bytes())
         for row in self._connection.execute("SELECT id, version, access, sections, spans FROM documents ORDER BY id"):
             digest.update(json.dumps(row, ensure_ascii=False).encode())
         return digest.hexdigest()

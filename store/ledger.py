@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,14 +48,11 @@ class LedgerFile:
     recipe: str
 
 
-def write_ledger(path: Path, files: Iterable[LedgerFile], entries: Iterable[LedgerEntry]) -> None:
-    """Write both kinds of line; files first."""
-    with path.open("w", encoding="utf-8") as stream:
-        for file in files:
-            stream.write(json.dumps({"kind": "file", **asdict(file)}, ensure_ascii=False) + "\n")
-        for entry in entries:
-            line = {key: value for key, value in asdict(entry).items() if value is not None}
-            stream.write(json.dumps({"kind": "input", **line}, ensure_ascii=False) + "\n")
+def ledger_line(line: LedgerFile | LedgerEntry) -> str:
+    """The JSON of one line, without its newline."""
+    kind = "file" if isinstance(line, LedgerFile) else "input"
+    fields = {key: value for key, value in asdict(line).items() if value is not None}
+    return json.dumps({"kind": kind, **fields}, ensure_ascii=False)
 
 
 def read_ledger(path: Path) -> Iterator[LedgerFile | LedgerEntry]:

@@ -20,7 +20,8 @@ from store.errors import StoreCorrupt
 from store.vectors import Ranking, best
 
 _LOCK_FILES = (".tantivy-meta.lock", ".tantivy-writer.lock")
-_QUERY_TERMS_MAX = 256
+QUERY_TERMS_MAX = 256
+"""Distinct terms of a question that are searched; later ones are not."""
 _ROW_SET_MAX = 2_000
 _ASIDE = 64
 _HEAP_BYTES_MIN, _HEAP_BYTES_MAX = 50_000_000, 1_500_000_000
@@ -150,7 +151,7 @@ class TermIndex:
         import tantivy
 
         clauses = []
-        for term, times in list(Counter(terms).items())[:_QUERY_TERMS_MAX]:
+        for term, times in list(Counter(terms).items())[:QUERY_TERMS_MAX]:
             clause = tantivy.Query.term_query(self._schema, "terms", term, index_option="freq")
             if times > 1:
                 clause = tantivy.Query.boost_query(clause, float(times))

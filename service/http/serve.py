@@ -35,7 +35,7 @@ def run(settings: ServiceSettings) -> None:
         _announce(settings, port)
         from uvicorn.supervisors import Multiprocess
 
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        Multiprocess(config, sockets=[listener]).run()
         return
     service = Service(settings)
     config = uvicorn.Config(
