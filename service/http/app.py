@@ -73,7 +73,7 @@ def _lifespan(service: Service) -> Any:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            service.close()
+            await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan
 

@@ -38,6 +38,7 @@ class IndexRoutes:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._metrics = metrics
+        self._version = package_version()
 
     async def home(self, request: Request) -> Response:
         """What this is, and a request to paste."""
@@ -46,7 +47,7 @@ class IndexRoutes:
 
     async def healthz(self) -> Response:
         """The process is alive; nothing more is claimed."""
-        return json_response(HealthResponse(version=package_version()))
+        return json_response(HealthResponse(version=self._version))
 
     async def readyz(self) -> Response:
         """Whether a snapshot is open and warm."""
@@ -58,7 +59,7 @@ class IndexRoutes:
 
     async def metrics(self) -> Response:
         """What Prometheus reads; of this worker process alone."""
-        return Response(self._metrics.render(), headers={"content-type": CONTENT_TYPE})
+        return Response(await asyncio.to_thread(self._metrics.render), headers={"content-type": CONTENT_TYPE})
 
     async def index(self) -> Response:
         """What the open snapshot says of itself."""

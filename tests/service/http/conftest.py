@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from blockbuster import blockbuster_ctx
 from starlette.testclient import TestClient
 
 from indexer.build import Request, build
@@ -186,3 +187,10 @@ def parse_sse(text: str) -> list[SimpleNamespace]:
 def sse_fixture():
     """Parses a whole stream."""
     return parse_sse
+
+
+@pytest.fixture(autouse=True)
+def loop_guard():
+    """Fails a request whose handling reads files or sleeps on the loop that all requests share."""
+    with blockbuster_ctx() as guard:
+        yield guard
