@@ -137,15 +137,15 @@ def _exact_neighbours(vectors: Vectors, queries: npt.NDArray[np.int64], k: int =
         scores, rows = np.hstack([scores, block]), np.hstack([rows, numbers])
         top = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
         scores, rows = np.take_along_axis(scores, top, 1), np.take_along_axis(rows, top, 1)
-    return [{int(row) for row in found if row != own} for own, found in zip(queries, rows, strict=True)]
+    return [set(found[found != own][:k].tolist()) for own, found in zip(queries, rows, strict=True)]
 
 
 def _recall(index: DenseIndex, vectors: Vectors, queries: npt.NDArray[np.int64], truth: list[set[int]]) -> float:
     hit = total = 0
     for own, wanted in zip(queries, truth, strict=True):
         rows, _ = index.search(np.asarray(vectors[own]), 11, None)
-        hit += len({int(row) for row in rows if row != own} & wanted)
-        total += min(len(wanted), 10)
+        hit += len(set(rows[rows != own][:10].tolist()) & wanted)
+        total += len(wanted)
     return hit / max(total, 1)
 
 
@@ -182,11 +182,15 @@ class DenseIndex:
         k allowed ones are found.
         """
         query = np.ascontiguousarray(query, np.float32)
+        rows = allowed_rows = len(self.vectors)
+        if rows == 0:  # FAISS refuses to fetch nothing
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         if mask is not None:
             selected = np.flatnonzero(mask)
-            if self.chosen.kind == "flat" or len(selected) <= _SELECTED_SCAN_MAX:
+            allowed_rows = len(selected)
+            if self.chosen.kind == "flat" or allowed_rows <= _SELECTED_SCAN_MAX:
                 return exact_ranking(self.vectors, query, k, selected)
-        rows = len(self.vectors)
+        to_refine = min(k * self.chosen.refine_factor, allowed_rows)  # a filter must not cost recall
         fetch = min(rows, k * self.chosen.refine_factor + _ASIDE)
         while True:
             found, scores = self._candidates(query, fetch)
@@ -194,11 +198,13 @@ class DenseIndex:
             if mask is not None:
                 allowed = mask[found]
                 found, scores = found[allowed], scores[allowed]
-            if len(found) >= min(k, rows) or fetch >= rows:
+            if len(found) >= to_refine or fetch >= rows:
                 break
             fetch = min(rows, fetch * 4)
         found, scores = best(found, scores, k)
-        if fetch < rows and len(scores) and scores[-1] <= least:  # a tie may go on beyond what was fetched
+        missed = len(found) < min(k, allowed_rows)  # a graph's unreachable rows; a query that cannot be quantised
+        tied = fetch < rows and len(found) > 0 and scores[-1] <= least  # perhaps also with rows that were not fetched
+        if missed or tied:
             return exact_ranking(self.vectors, query, k, np.arange(rows) if mask is None else np.flatnonzero(mask))
         return found, scores
 
