@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 export PYTHON TORCH_INDEX
 
 BIN := .venv/bin
-EXAMPLE_QUESTION ?= Why does my table not get smaller after I delete rows?
+EXAMPLE_QUESTION ?= Does a unique constraint allow several null values?
 
 .PHONY: help setup run test check lint test-slow test-nightly lock wheel clean
 

@@ -52,6 +52,9 @@ class ServiceSettings(IndexSettings):
     first_sentence_budget_ms: Milliseconds | None = 5_000
     answer_budget_ms: Milliseconds | None = 30_000
     ground_budget_ms: Milliseconds | None = 100
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="info: one line a request, without the question's text"
+    )
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
     admin_token: SecretStr | None = Field(None, description="bearer token that /v1/index/reload asks for, if set")
 

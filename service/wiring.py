@@ -57,7 +57,7 @@ class Service:
             except FootnoteError as error:
                 self.last_error = str(error)
                 raise
-            self.holder.swap(engine, snapshot.close)
+            self.holder.swap(engine, lambda: self._close_later(snapshot))
             self._opened = current
             self.last_error = None
             return True
@@ -66,6 +66,13 @@ class Service:
         """Stop serving and release everything."""
         self.holder.swap(None)
         self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _close_later(self, snapshot: LocalSnapshot) -> None:
+        """Close on the executor: the last lease may end on the event loop, which must not wait for files."""
+        try:
+            self.executor.submit(snapshot.close)
+        except RuntimeError:  # the executor is shut down: the service is closing
+            snapshot.close()
 
     def _open(self, current: Current) -> tuple[Engine, LocalSnapshot]:
         snapshot = self.index.open(self.executor, current)

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from store import files
-from store.errors import IndexMissing, StoreCorrupt, UsageError
+from store.errors import FootnoteError, IndexMissing, StoreCorrupt, UsageError
 from store.local import LocalSnapshot, read_manifest
 from store.manifest import FileEntry, Manifest
 from store.passages import PassageReader, StoredDocument
@@ -204,7 +204,7 @@ class IndexDirectory:
                 for one in reader.document(id=id, version=version):
                     if may_read(one.header.access, principals):
                         return one
-            except (StoreCorrupt, KeyError):
+            except (FootnoteError, KeyError, OSError):  # damaged, of another format, or pruned meanwhile
                 continue
             finally:
                 if reader is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import socket
 import sys
@@ -31,22 +32,32 @@ def run(settings: ServiceSettings) -> None:
             workers=settings.workers,
             log_level="warning",
             timeout_graceful_shutdown=10,
+            access_log=False,
+            proxy_headers=False,
         )
         _announce(settings, port)
         from uvicorn.supervisors import Multiprocess
 
         Multiprocess(config, sockets=[listener]).run()
         return
+    _log(settings)
     service = Service(settings)
     config = uvicorn.Config(
-        create_app(service), log_level="warning", timeout_graceful_shutdown=10, access_log=False, lifespan="on"
+        create_app(service),
+        log_level="warning",
+        timeout_graceful_shutdown=10,
+        access_log=False,
+        proxy_headers=False,  # the application itself decides whom to believe (trusted_proxies)
+        lifespan="on",
     )
     _AnnouncingServer(config, service, port).run(sockets=[listener])
 
 
 def create_from_environment() -> FastAPI:
     """The application of one worker process, from the environment its parent set."""
-    return create_app(Service(load_settings(ServiceSettings)))
+    settings = load_settings(ServiceSettings)
+    _log(settings)
+    return create_app(Service(settings))
 
 
 class _AnnouncingServer(uvicorn.Server):
@@ -59,6 +70,12 @@ class _AnnouncingServer(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             _announce(self._service.settings, self._port, self._service)
+
+
+def _log(settings: ServiceSettings) -> None:
+    """One line a request on standard error from `log_level` info on."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("footnote").setLevel(settings.log_level.upper())
 
 
 def _announce(settings: ServiceSettings, port: int, service: Service | None = None) -> None:

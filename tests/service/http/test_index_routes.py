@@ -184,8 +184,7 @@ def test_the_end_of_the_application_closes_the_snapshot(app_over, shared_index):
     assert not app.state.service.holder.ready
 
 
-def test_no_request_fails_while_snapshots_are_swapped(app_over, own_index, serve, until, loop_guard):
-    loop_guard.deactivate()  # the last request on an old snapshot closes its files, on the loop
+def test_no_request_fails_while_snapshots_are_swapped(app_over, own_index, serve, until):
     server = serve(app_over(own_index.folder, reload_poll_ms=5))
     stop, failures, generations = threading.Event(), [], []
 
