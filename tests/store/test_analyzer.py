@@ -1,0 +1,81 @@
+"""The analyzer: which terms a text has, the same on both sides and in every thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.analyzer import Analyzer
+
+ENGLISH = Analyzer()
+
+
+@pytest.mark.parametrize("name", ["", "english", "other:english", "unicode-bigram-1:", "unicode-bigram-2:english"])
+def test_a_name_that_this_program_does_not_have_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"unknown analyzer {name!r}"):
+        Analyzer.from_name(name)
+
+
+def test_an_unknown_language_is_refused_and_the_known_ones_listed():
+    with pytest.raises(ValueError, match=r"'klingon'.*none.*english.*german"):
+        Analyzer("klingon").terms("word")
+
+
+@pytest.mark.parametrize("language", ["english", "german", "none"])
+def test_an_analyzer_survives_its_name(language):
+    again = Analyzer.from_name(Analyzer(language).name)
+    text = "The running cats, Häuser und 東京"
+    assert again.terms(text) == Analyzer(language).terms(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("", []),
+        ("?! — 😀", []),
+        ("the of and THE", []),
+        ("Running runs", ["run", "run"]),
+        ("Cats CAT", ["cat", "cat"]),
+        ("ＦＵＬＬ width", ["full", "width"]),
+        ("東京", ["東京"]),
+        ("東", ["東"]),
+        ("東京都", ["東京", "京都"]),
+        ("日本語 text", ["日本", "本語", "text"]),
+        ("ภาษา", ["ภา", "าษ", "ษา"]),
+        ("error 42P01", ["error", "42p01"]),
+    ],
+)
+def test_terms_of_a_text(text, terms):
+    assert ENGLISH.terms(text) == terms
+
+
+def test_a_name_with_underscores_is_found_by_the_name_and_by_its_parts():
+    terms = ENGLISH.terms("max_connections")
+    assert set(ENGLISH.terms("max connection")) < set(terms)
+    assert len(terms) == 3
+
+
+def test_the_language_none_neither_stems_nor_stops():
+    assert Analyzer("none").terms("The running cats") == ["the", "running", "cats"]
+
+
+def test_a_term_is_cut_at_128_characters():
+    (term,) = Analyzer("none").terms("a" * 10_000)
+    assert len(term) == 128
+
+
+@given(st.text())
+def test_terms_are_words_without_spaces_and_case_does_not_matter(text):
+    terms = ENGLISH.terms(text)
+    assert all(term and not any(char.isspace() for char in term) for term in terms)
+    assert ENGLISH.terms(text.casefold()) == terms
+
+
+def test_threads_agree():
+    texts = [f"running {n} connections were reestablished by the organizers" for n in range(200)]
+    alone = [ENGLISH.terms(text) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ENGLISH.terms, texts)) == alone
