@@ -135,10 +135,7 @@ def _scalar(field: str, operator: str, value: Any) -> Scalar:
         raise FilterError(f"{operator} on field {field!r}: {value!r} is not a number that JSON knows.")
     if isinstance(value, int) and abs(value) >= 2**63:
         try:
-            try:
             return float(value)  # engines compare 64-bit integers; beyond that a float says as much
-        except OverflowError:
-            raise FilterError(f"{operator} on field {field!r}: the number is too large.") from None
         except OverflowError:
             raise FilterError(f"{operator} on field {field!r}: the number is too large.") from None
     if isinstance(value, str):

@@ -66,13 +66,13 @@ def test_modules_named_in_commands_exist(page):
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_a_page_has_one_title(page):
-    outside_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    outside_code = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
 
-    assert len(re.findall(r"^# ", outside_code, flags=re.M)) == 1
+    assert len(re.findall(r"^# ", outside_code, flags=re.MULTILINE)) == 1
 
 
 def test_make_targets_named_in_the_documents_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = {name for page in DOCS for name in re.findall(r"\bmake ([a-z-]+)`", page.read_text())}
 
     assert named - targets == set()
