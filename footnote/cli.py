@@ -28,14 +28,19 @@ for room in (indexer.commands, service.commands, store.commands, evaluation.comm
 app.add_typer(footnote.config.app, name="config")
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """A retrieval service whose answers can be checked. Start: `footnote index FOLDER`, then `footnote serve`."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(footnote.__version__)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A retrieval service whose answers can be checked. Start: `footnote index FOLDER`, then `footnote serve`."""
 
 
 def main() -> None:

@@ -282,7 +282,7 @@ def _stage(
             continue
         assert line is not None
         key = (name, item.relative)
-        if parent is not None and parent.files.get(key) == line:
+        if parent is not None and parent.files.get(key) == line and not parent.gave_way(key):
             parent.carry_over(key, staging, ledger)
             continue
         ledger.file(line)

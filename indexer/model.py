@@ -60,7 +60,8 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, ignore_patterns=["*.bin", "*.onnx", "*.msgpack", "*.h5", "openvino/*"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise _unknown(name, str(error).splitlines()[0]) from error
+        why = f"it is not in the local hub cache, and the hub did not give it ({type(error).__name__})"
+        raise _unknown(name, why) from error
 
 
 def _unknown(name: str, why: str) -> UsageError:

@@ -49,6 +49,12 @@ class Parent:
         for entry in self.set_aside.get(key, []):
             ledger.entry(entry)
 
+    def gave_way(self, key: FileKey) -> bool:
+        """Whether a document of this file was left out because its id came before: it must be read again, since what
+        it gave way to may be gone.
+        """
+        return any(entry.reason in ("duplicate", "collision") for entry in self.set_aside.get(key, []))
+
     def vector_of(self, embedded_hash: bytes) -> Vectors | None:
         """The vector of a text embedded before, float32, shape (dimension,)."""
         row = self.reader.row_of_hash(embedded_hash)

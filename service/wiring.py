@@ -65,7 +65,7 @@ class Service:
     def close(self) -> None:
         """Stop serving and release everything."""
         self.holder.swap(None)
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
 
     def _close_later(self, snapshot: LocalSnapshot) -> None:
         """Close on the executor: the last lease may end on the event loop, which must not wait for files."""

@@ -7,7 +7,9 @@ row that shares no term with the question is never returned.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,8 +87,8 @@ class TermIndex:
         import tantivy
 
         # Removed by close(), and by the interpreter when it ends without it.
-        self._links = tempfile.TemporaryDirectory(prefix="footnote-terms-", ignore_cleanup_errors=True)
-        links = Path(self._links.name)
+        links = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
+        self._remove_links = weakref.finalize(self, shutil.rmtree, links, ignore_errors=True)
         try:
             for entry in folder.iterdir():
                 (links / entry.name).symlink_to(entry.resolve())
@@ -109,7 +111,7 @@ class TermIndex:
 
     def close(self) -> None:
         """Remove the private folder of links; the mapped files stay valid until the object goes."""
-        self._links.cleanup()
+        self._remove_links()
 
     def search(self, terms: Sequence[str], k: int, mask: npt.NDArray[np.bool_] | None) -> Ranking:
         """The k best rows by BM25 among those the mask allows, best first, ties by row; never a score of 0."""
