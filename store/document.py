@@ -70,7 +70,7 @@ def document_version(text: str, title: str, url: str | None, metadata: Mapping[s
     """sha256 (hex) over RFC 8785 JSON; raises InputError where metadata cannot be written as such JSON."""
     try:
         data = rfc8785.dumps({"text": text, "title": title, "url": url, "metadata": dict(metadata)})
-    except (rfc8785.CanonicalizationError, ValueError, TypeError) as error:
+    except (rfc8785.CanonicalizationError, ValueError, TypeError, RecursionError) as error:
         raise InputError("bad_metadata", f"metadata cannot be written as canonical JSON (RFC 8785): {error}") from error
     return hashlib.sha256(data).hexdigest()
 
