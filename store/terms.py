@@ -26,7 +26,7 @@ QUERY_TERMS_MAX = 256
 """Distinct terms of a question that are searched; later ones are not."""
 _ROW_SET_MAX = 2_000
 _ASIDE = 64
-_HEAP_BYTES_MIN, _HEAP_BYTES_MAX = 50_000_000, 1_500_000_000
+_HEAP_BYTES_MIN, _HEAP_BYTES_MAX = 50_000_000, 400_000_000
 _HEAP_BYTES_PER_ROW = 1_500
 
 
