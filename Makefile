@@ -28,7 +28,7 @@ run: setup ## index corpus/pages, then serve on 127.0.0.1:8000 (HOST=..., PORT=.
 
 # STATUS names a file that receives pytest's exit status, so that nothing is printed after pytest's closing line.
 test: lint ## ruff, mypy, import contracts, then the whole suite
-	@$(BIN)/python -m pytest $(if $(STATUS),; echo $$? > "$(STATUS)")
+	@$(BIN)/python -m pytest -m "not nightly" $(if $(STATUS),; echo $$? > "$(STATUS)")
 
 check: lint ## ruff, mypy --strict, import contracts, docs tests
 	@[ ! -d tests/docs ] || $(BIN)/python -m pytest -q tests/docs
@@ -40,7 +40,7 @@ lint: setup
 	timed "ruff check" $(BIN)/ruff check . && timed "ruff format" $(BIN)/ruff format --check . && \
 	timed "mypy --strict" $(BIN)/mypy && timed "import contracts" $(BIN)/lint-imports --no-cache
 
-test-slow: setup ## the tests marked slow (minutes)
+test-slow: setup ## only the tests marked slow
 	@$(BIN)/python -m pytest -m slow --timeout 900
 
 test-nightly: setup ## the tests marked nightly (long measurements)
