@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from store.embedding import Vectors
 
+T = TypeVar("T")
+_DAMAGE = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_ERROR,  # a column or table that damage took away
+}
+
 
 class EmbeddingCache:
     """Vectors of one embedding space on disk. What was kept survives a kill at any instant (SQLite's journal).
 
+    A file that turns out to be damaged, at once or on the way, is made anew: it held nothing that cannot be had again.
+
     Args:
-        path: the file; made if absent, made anew if it cannot be read as a cache.
+        path: the file; made if absent.
         dimension: length of a vector.
     """
 
     def __init__(self, path: Path, dimension: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._dimension = dimension
-        try:
-            self._connection = self._open(path)
-        except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            self._connection = self._open(path)
-
-    @staticmethod
-    def _open(path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path)
-        connection.execute("PRAGMA journal_mode = DELETE")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS embeddings (hash BLOB PRIMARY KEY, vector BLOB NOT NULL, crc INTEGER NOT NULL)"
-        )
-        connection.commit()
-        return connection
+        self._connection: sqlite3.Connection | None = None
+        self._whole(lambda connection: connection.execute("SELECT 1 FROM embeddings LIMIT 1").fetchall())
 
     def get(self, hashes: Sequence[bytes]) -> dict[bytes, Vectors]:
         """The vectors that are there, each float32 of shape (dimension,); a damaged one counts as absent."""
@@ -48,8 +47,10 @@ class EmbeddingCache:
             part = hashes[at : at + 900]
             marks = ",".join("?" * len(part))
             query = f"SELECT hash, vector, crc FROM embeddings WHERE hash IN ({marks})"  # noqa: S608  # only marks
-            for key, data, crc in self._connection.execute(query, part):
-                if zlib.crc32(key + data) == crc and len(data) == 4 * self._dimension:
+            for key, data, crc in self._rows(query, part):
+                if not isinstance(data, bytes) or len(data) != 4 * self._dimension:
+                    continue
+                if zlib.crc32(key + data) == crc:
                     found[key] = np.frombuffer(data, "<f4")
         return found
 
@@ -60,7 +61,7 @@ class EmbeddingCache:
             part = hashes[at : at + 900]
             marks = ",".join("?" * len(part))
             query = f"SELECT count(*) FROM embeddings WHERE hash IN ({marks})"  # noqa: S608  # only marks
-            there += self._connection.execute(query, part).fetchone()[0]
+            there += self._rows(query, part)[0][0]
         return len(hashes) - there
 
     def put(self, hashes: Sequence[bytes], vectors: Vectors) -> None:
@@ -69,9 +70,43 @@ class EmbeddingCache:
         for key, vector in zip(hashes, vectors, strict=True):
             data = np.asarray(vector, "<f4").tobytes()
             rows.append((key, data, zlib.crc32(key + data)))
-        with self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
+
+        self._whole(write)
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file; calling it twice is harmless."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _rows(self, query: str, values: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        return self._whole(lambda connection: connection.execute(query, values).fetchall())
+
+    def _whole(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the file, once more with a new file where this one is damaged."""
+        try:
+            return work(self._opened())
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGE:  # a full disk, say
+                raise
+        self.close()
+        self._path.unlink(missing_ok=True)
+        self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        return work(self._opened())
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path)
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS embeddings "
+                "(hash BLOB PRIMARY KEY, vector BLOB NOT NULL, crc INTEGER NOT NULL)"
+            )
+            self._connection.commit()
+        return self._connection
