@@ -204,7 +204,8 @@ def _sources(request: Request) -> list[Source]:
                 raise
             name, _, path = text.rpartition("=")
             result.append(Source(name or Path(path).name, Path(path), "folder"))
-    return result
+    # By name: which of two documents with one id is kept must not depend on how the command was typed.
+    return sorted(result, key=lambda source: (source.name, str(source.path)))
 
 
 _Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
