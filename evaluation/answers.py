@@ -26,7 +26,7 @@ class AnswerResult:
         right_page_in_top_5: share of the answerable with a relevant document among the first five passages' documents.
         cited_right_page: share of the answered, answerable questions that cite a relevant document.
         quotes: how many citations there were.
-        quotes_exact: share of quotes that equal the stored slice of the named document version.
+        quotes_exact: share of quotes that equal the stored slice of the named document version (1.0 without any).
     """
 
     answerable: int
@@ -89,7 +89,7 @@ async def measure_answers(questions: QuestionSet, engine: Engine, advance: Calla
         right_page_in_top_5=in_top_5 / max(asked[True], 1),
         cited_right_page=cited / max(answered, 1),
         quotes=quotes,
-        quotes_exact=exact / max(quotes, 1),
+        quotes_exact=exact / quotes if quotes else 1.0,
         by_question=by_question,
     )
 

@@ -1,0 +1,201 @@
+"""The command line: what it prints, how it ends, and what it never imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments, cwd, **environment):
+    known = {**os.environ, "FOOTNOTE_EMBEDDING_MODEL": "hash:128", "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "footnote", *map(str, arguments)],
+        cwd=cwd, env=known, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with notes, one of them broken, and an index of them."""
+    folder = tmp_path_factory.mktemp("cli")
+    notes = folder / "notes"
+    notes.mkdir()
+    (notes / "otter.md").write_text("# Otter\n\nThe otter sleeps five hours a day.\n")
+    (notes / "heron.txt").write_text("The heron stands in shallow water and waits for fish.\n")
+    made = run("index", "notes", cwd=folder)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def test_a_second_run_publishes_nothing(place):
+    again = run("index", "notes", "--json", cwd=place)
+
+    assert again.returncode == 0
+    assert json.loads(again.stdout)["published"] is False
+
+
+def test_some_inputs_set_aside_is_exit_code_3_and_names_them(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "good.txt").write_text("A good text about otters.")
+    (tmp_path / "notes" / "bad.txt").write_bytes(b"\x00\x01\x02" * 100)
+
+    done = run("index", "notes", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "notes/bad.txt" in done.stderr
+    assert "1 indexed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["index", "nowhere"], 1, "nowhere"),
+        (["index"], 2, "SOURCE"),
+        (["search", "otter", "--index", "missing"], 1, "footnote index"),
+        (["search", " "], 2, "empty"),
+        (["search", "otter", "--mode", "sparse"], 2, "sparse"),
+        (["search", "otter", "--top-k", "0"], 2, "greater than or equal to 1"),
+        (["search", "otter", "--filter", "{"], 2, "JSON"),
+        (["search", "otter", "--filter", '{"a": {"$near": 1}}'], 2, "$near"),
+        (["rollback", "99"], 2, "99"),
+        (["evaluate", "nowhere"], 2, "nowhere"),
+        (["config", "show", "nonsense"], 2, "nonsense"),
+        (["index", "notes", "--embedding-model", "no/such-model"], 2, "no/such-model"),
+        (["status", "--index", "notes/otter.md"], 2, "is a file"),
+    ],
+)
+def test_what_is_wrong_is_one_message_and_no_traceback(place, arguments, code, says):
+    done = run(*arguments, cwd=place, HF_HUB_OFFLINE="1")
+
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_source_that_went_empty_is_refused_and_nothing_is_lost(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("Otters sleep.")
+    run("index", "notes", cwd=tmp_path)
+    (tmp_path / "notes" / "a.txt").unlink()
+
+    refused = run("index", "notes", cwd=tmp_path)
+    still = run("search", "otters", "--json", cwd=tmp_path)
+    allowed = run("index", "notes", "--allow-empty", cwd=tmp_path)
+
+    assert (refused.returncode, allowed.returncode) == (1, 0), allowed.stderr
+    assert "--allow-empty" in refused.stderr
+    assert len(json.loads(still.stdout)["results"]) == 1
+
+
+@pytest.mark.parametrize("command", [["status"], ["verify"], ["history"], ["search", "otter"], ["ask", "otter"]])
+def test_json_is_json(place, command):
+    done = run(*command, "--json", cwd=place)
+
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_search_and_ask_tell_people_what_they_found(place):
+    found = run("search", "heron water", "--explain", cwd=place)
+    asked = run("ask", "How long does the otter sleep?", cwd=place, FOOTNOTE_ABSTAIN_BELOW="0")
+
+    assert "notes/heron.txt" in found.stdout
+    assert "fusion" in found.stdout
+    assert "The otter sleeps five hours a day [1]." in asked.stdout
+    assert "notes/otter.md" in asked.stdout
+
+
+def test_a_damaged_file_is_named_with_what_was_expected(tmp_path):
+    (tmp_path / "a.txt").write_text("Otters sleep.")
+    run("index", "a.txt", cwd=tmp_path)
+    (vectors,) = (tmp_path / "data" / "index" / "snapshots").glob("*/vectors.faiss")
+    spoiled = bytearray(vectors.read_bytes())
+    spoiled[-1] ^= 1
+    vectors.write_bytes(spoiled)
+
+    searched = run("search", "otters", cwd=tmp_path)
+    verified = run("verify", cwd=tmp_path)
+
+    assert searched.returncode == verified.returncode == 1
+    assert "vectors.faiss is damaged: expected sha256" in searched.stderr
+    assert "DAMAGED" in verified.stdout
+
+
+def test_settings_tell_where_they_came_from_and_secrets_are_masked(tmp_path):
+    (tmp_path / "footnote.toml").write_text('port = 8123\nadmin_token = "hunter2"\nprot = 1\n')
+
+    done = run("config", "show", cwd=tmp_path, FOOTNOTE_TOP_K="7")
+    rows = json.loads(run("config", "show", "--json", cwd=tmp_path, FOOTNOTE_TOP_K="7").stdout)
+
+    origin = {row["name"]: (row["value"], row["origin"]) for row in rows}
+    assert origin["port"] == (8123, "footnote.toml")
+    assert origin["top_k"] == (7, "FOOTNOTE_TOP_K")
+    assert origin["host"] == ("127.0.0.1", "default")
+    assert "hunter2" not in done.stdout
+    assert "'prot'" in done.stderr
+
+
+def test_a_bad_setting_names_itself(place):
+    done = run("search", "otter", cwd=place, FOOTNOTE_TOP_K="many")
+
+    assert done.returncode == 2
+    assert "top_k" in done.stderr
+    assert "many" in done.stderr
+
+
+def test_a_port_in_use_is_said_with_a_way_out(place):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", "--port", taken.getsockname()[1], cwd=place)
+
+    assert done.returncode == 2
+    assert "in use" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_searching_and_a_run_without_changes_import_no_torch(place):
+    code = (
+        "import sys; from typer.testing import CliRunner; from footnote.cli import app\n"
+        "for arguments in (['search', 'otter'], ['index', 'notes'], ['status']):\n"
+        "    result = CliRunner().invoke(app, arguments); assert result.exit_code == 0, result.output\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'langchain_text_splitters'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    environment = {**os.environ, "FOOTNOTE_EMBEDDING_MODEL": "hash:128", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_help_comes_at_once(place):
+    taken_s = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert run("--help", cwd=place).returncode == 0
+        taken_s.append(time.perf_counter() - began)
+
+    assert min(taken_s) < 0.5
+
+
+def test_version_is_the_package_s():
+    import footnote
+
+    assert run("--version", cwd=ROOT).stdout.strip() == footnote.__version__
