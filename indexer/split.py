@@ -17,10 +17,12 @@ from store.document import Document, embedded_text, section_path
 from store.manifest import SplitterSettings
 from store.passages import Span
 
-SPLITTER_VERSION = 1
+SPLITTER_VERSION = 2
 """Bumped whenever other spans would result from the same text and settings."""
 
-HEADER_TOKENS_MAX = 64
+CHARS_PER_TOKEN_MAX = 24
+"""A tokenizer may take a megabyte without a space for one unknown token; it counts as one for so many characters."""
+
 _SMALL_SECTION_TOKENS = 96  # a shorter section is joined with the one that follows, if both fit
 _SEPARATORS = [r"\n\n+", r"\n", r"(?<=[.!?])\s+", r"(?<=[。！？])", r"\s+", r"[\s\S]{48}"]  # noqa: RUF001
 
@@ -28,12 +30,12 @@ CountTokens = Callable[[str], int]
 
 
 def word_counter(text: str) -> int:
-    """Tokens for an embedder without a tokenizer: words."""
-    return len(text.split())
+    """Tokens for an embedder without a tokenizer: words, long ones by their length."""
+    return max(len(text.split()), len(text) // CHARS_PER_TOKEN_MAX)
 
 
 def token_counter(tokenizer_file: Path) -> CountTokens:
-    """Counts tokens as the model's tokenizer does, special tokens left out."""
+    """Counts tokens as the model's tokenizer does, special tokens left out; long unknown words by their length."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
@@ -41,7 +43,7 @@ def token_counter(tokenizer_file: Path) -> CountTokens:
     tokenizer.no_padding()
 
     def count(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False))
+        return max(len(tokenizer.encode(text, add_special_tokens=False)), len(text) // CHARS_PER_TOKEN_MAX)
 
     return count
 
@@ -64,7 +66,7 @@ class Splitter:
         return SplitterSettings(
             version=SPLITTER_VERSION,
             passage_tokens=self._passage_tokens,
-            header_tokens_max=min(HEADER_TOKENS_MAX, self._passage_tokens // 4),
+            header_tokens_max=self._passage_tokens - max(self._passage_tokens // 4, 1),
         )
 
     def split(self, document: Document) -> list[Span]:
@@ -106,7 +108,7 @@ class Splitter:
 
     def _room(self, document: Document, offset: int) -> int:
         header = embedded_text(document.title, section_path(document.sections, offset), "")
-        return max(self._passage_tokens - min(self._count(header), self.settings.header_tokens_max), 16)
+        return self._passage_tokens - min(self._count(header), self.settings.header_tokens_max)
 
     def _pieces(self, text: str, room: int) -> list[str]:
         total = self._count(text)

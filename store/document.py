@@ -17,6 +17,10 @@ EVERYONE: frozenset[str] = frozenset()
 """An empty access set: the document may be read by anyone."""
 
 
+HEADER_CHARS_MAX = 300
+"""Code points of title and section path that are embedded with a passage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A heading and where its section begins.
@@ -100,14 +104,15 @@ def section_path(sections: tuple[Section, ...], offset: int) -> tuple[str, ...]:
 def embedded_text(title: str, section: tuple[str, ...], text: str) -> str:
     """What is embedded and indexed for a passage: a header of title and section path, then the passage.
 
-    A heading that repeats the title, or that opens the passage anyway, is not written twice.
+    A heading that repeats the title, or that opens the passage anyway, is not written twice; a header is cut at
+    HEADER_CHARS_MAX, so that it leaves room for the passage.
     """
     body = text.strip()
     parts = [title] if title else []
     parts.extend(part for part in section if part not in parts)
     if len(parts) > 1 and body.startswith(parts[-1]):
         parts.pop()
-    header = " > ".join(parts)
+    header = " > ".join(parts)[:HEADER_CHARS_MAX]
     return f"{header}\n{body}" if header else body
 
 
