@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,8 @@ def locate(name: str) -> Path:
     """The folder of a sentence-transformers model: a folder as given, a packaged model, or one from the local hub cache
     (or the hub, where it can be reached). Raises UsageError that says what was tried.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
+    if os.path.isdir(name):  # noqa: PTH112 - unlike Path.is_dir it also answers for a name too long to be one
+        return Path(name)
     short = name.removeprefix("sentence-transformers/")
     if short in PACKAGED:
         module, sha256 = PACKAGED[short]
