@@ -109,7 +109,16 @@ def test_a_megabyte_without_structure_is_split_within_five_seconds(name):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["one word", "one line", "no sentence ends in Japanese", "punctuation", "spaces"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "one word",
+        "punctuation",
+        "spaces",
+        pytest.param("one line", marks=pytest.mark.slow),
+        pytest.param("no sentence ends in Japanese", marks=pytest.mark.slow),
+    ],
+)
 def test_a_megabyte_without_structure_is_split_in_time_with_the_models_tokenizer(name, tokens):
     document = Document("d", HUGE[name], title="T")
     began = time.process_time()
