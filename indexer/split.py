@@ -17,7 +17,7 @@ from store.document import Document, embedded_text, section_path
 from store.manifest import SplitterSettings
 from store.passages import Span
 
-SPLITTER_VERSION = 2
+SPLITTER_VERSION = 1
 """Bumped whenever other spans would result from the same text and settings."""
 
 CHARS_PER_TOKEN_MAX = 24
