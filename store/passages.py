@@ -165,10 +165,6 @@ class PassageWriter:
         self._connection.commit()
         self._connection.close()
 
-    def abandon(self) -> None:
-        """Close without finishing."""
-        self._connection.close()
-
 
 def field_rows(document_row: int, metadata: Mapping[str, Any]) -> Iterator[tuple[int, str, str, Any]]:
     """What filters look at: (document row, field, kind, value); kind p marks that the field exists at all.
