@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from service.contract import (
     SearchResponse,
     SentenceEvent,
     SourcesEvent,
+    StageOutcome,
     WithheldEvent,
     result_of,
 )
@@ -34,12 +36,19 @@ from service.question import Question
 from service.rerank import merged, rerank_scores
 from service.sentences import SentenceStream
 from store.fusion import convex, normalised
+from store.text import canonical
+
+_LOG = logging.getLogger("footnote.answer")
 
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
 
 RERANK_DEPTH = 50
 ABSTENTION_TEXT = "The indexed documents do not answer this question."
+
+
+class ProviderError(Exception):
+    """The generator failed; its own error is the cause and is never sent."""
 
 
 async def search(question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
@@ -58,7 +67,9 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     )
 
 
-async def answer(question: Question, engine: Engine, deadline: Deadline) -> AsyncIterator[PipelineEvent]:
+async def answer(  # noqa: C901  # it knows the order
+    question: Question, engine: Engine, deadline: Deadline
+) -> AsyncIterator[PipelineEvent]:
     """The events of an answer: meta, sources, then sentences, each only after it was checked, and finish.
 
     Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
@@ -103,7 +114,11 @@ async def answer(question: Question, engine: Engine, deadline: Deadline) -> Asyn
         except StageOverrun as overrun:
             reason = "deadline"
             yield DegradedEvent(message=f"{overrun.stage}: {overrun}; the answer ends with what was verified")
-    deadline.record("generate", engine.budgets.total_ms, started, "ok" if reason == "stop" else "timeout")
+        except ProviderError as error:
+            reason = "provider_error"
+            yield DegradedEvent(message=f"generate: {error}; the answer ends with what was verified")
+    outcome: dict[FinishReason, StageOutcome] = {"stop": "ok", "deadline": "timeout"}
+    deadline.record("generate", engine.budgets.total_ms, started, outcome.get(reason, "failed"))
     if composer.supported:
         yield _finish(engine, deadline, reason, None)
     else:
@@ -221,9 +236,12 @@ async def _pieces(
                     chunk = await anext(text, None)
             except TimeoutError as error:
                 raise StageOverrun("generate", allowed or 0.0) from error
+            except Exception as error:  # whatever a provider throws must not cost what was verified
+                _LOG.warning("the generator failed", exc_info=error)
+                raise ProviderError(type(error).__name__) from error
             if chunk is None:
                 break
-            for piece in stream.feed(chunk):
+            for piece in stream.feed(canonical(chunk)):
                 yield piece
     for piece in stream.finish():
         yield piece

@@ -1,0 +1,231 @@
+"""Answers: what leaves, in which order, with which offsets, on every path."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.adapters.scripted import Scripted
+from service.answer import ABSTENTION_TEXT, answer
+from service.budget import Deadline
+from service.contract import DegradedEvent, FinishEvent, MetaEvent, SentenceEvent, SourcesEvent, WithheldEvent, fold
+from service.question import ANYONE, Question
+
+OTTER = "The otter sleeps five hours a day [1]."
+
+
+def check_offsets(response, engine):
+    """Everything an answer claims about itself and about the store holds."""
+    assert response.answer == "".join(response.answer[one.start : one.end] for one in response.sentences)
+    markers = {}
+    for citation in response.citations:
+        claim = response.answer[citation.answer_start : citation.answer_end]
+        assert response.answer[citation.marker_start : citation.marker_end] == f"[{citation.marker}]"
+        assert f"[{citation.marker}]" in claim
+        markers.setdefault(citation.passage_id, citation.marker)
+        assert markers[citation.passage_id] == citation.marker
+        document = asyncio.run(
+            engine.snapshot.document(
+                id=citation.document_id, version=citation.document_version, principals=frozenset({"staff"})
+            )
+        )
+        assert document is not None
+        assert document.text[citation.source_start : citation.source_end] == citation.quote
+    assert sorted(markers.values()) == list(range(1, len(markers) + 1))
+
+
+def check_grammar(events):
+    kinds = [type(event) for event in events]
+    assert kinds[0] is MetaEvent
+    assert kinds[-1] is FinishEvent
+    assert kinds.count(MetaEvent) == kinds.count(FinishEvent) == kinds.count(SourcesEvent) == 1
+    body = kinds[kinds.index(SourcesEvent) + 1 : -1]
+    assert set(body) <= {SentenceEvent, WithheldEvent, DegradedEvent}
+
+
+def test_a_supported_sentence_leaves_with_an_exact_quote(events, engine):
+    found = events("how long does the otter sleep", generator=Scripted([OTTER]))
+    response = fold(found)
+
+    check_grammar(found)
+    check_offsets(response, engine)
+    assert response.verdict == "grounded"
+    assert response.answer.strip() == OTTER
+    assert [citation.quote for citation in response.citations] == ["The otter sleeps five hours a day."]
+
+
+def test_the_extractive_answer_is_verbatim(events, engine):
+    response = fold(events("how long does the otter sleep"))
+
+    check_offsets(response, engine)
+    assert response.verdict == "grounded"
+    assert "The otter sleeps five hours a day [1]." in response.answer
+    assert all(citation.support == 1.0 for citation in response.citations)
+
+
+def test_a_sentence_wrapped_over_lines_is_quoted_as_stored(folded, engine):
+    response = folded("badger setts", generator=Scripted(["A badger digs deep setts with many entrances [1]."]))
+
+    check_offsets(response, engine)
+    assert response.citations[0].quote == "A badger digs deep\nsetts with many\nentrances."
+
+
+LIES = {
+    "number": ("Otters eat 16 kg of fish in 2023 [1].", "number_mismatch"),
+    "year": ("Otters eat 15 kg of fish in 2024 [1].", "number_mismatch"),
+    "negation removed": ("It does eat bread [1].", "negation_mismatch"),
+    "negation added": ("The otter never sleeps five hours a day [1].", "negation_mismatch"),
+    "invented": ("The otter plays chess with salmon [1].", "not_supported"),
+    "invented marker": ("The lynx hunts at dawn [9].", "unknown_marker"),
+    "uncited": ("The lynx hunts at dawn.", "no_citation"),
+    "half a word": ("hallow wate [1].", "not_supported"),
+    "extra clause": (
+        "The otter sleeps five hours a day because winters in Norway are long and dark [1].",
+        "not_supported",
+    ),
+    "code altered": ("```\nSELECT badger FROM river;\n``` [1]", "code_not_exact"),
+    "heading with a number": ("# 42 otters", "no_citation"),
+    "introduction with a name": ("According to Professor Smith:", "no_citation"),
+    "cjk number": ("人口は1500万人です [1]。", "number_mismatch"),
+}
+
+
+@pytest.mark.parametrize(("lie", "reason"), LIES.values(), ids=LIES)
+def test_a_lie_is_withheld_with_its_reason_and_not_a_character_of_it_leaves(events, lie, reason):
+    found = events("otter heron fish 東京 人口", generator=Scripted([lie]))
+    response = fold(found)
+
+    (withheld,) = response.withheld
+    assert (withheld.reason, withheld.text) == (reason, None)
+    assert response.verdict == "abstained"
+    assert response.answer == ABSTENTION_TEXT
+    told = [event.model_dump_json() for event in found if not isinstance(event, SourcesEvent)]
+    assert not any(lie.split(" [")[0] in one for one in told)
+
+
+def test_a_right_fact_with_a_wrong_marker_is_repaired(folded, engine):
+    sources = folded("otter heron fish", generator=Scripted([])).sources
+    wrong = 1 + next(n for n, one in enumerate(sources) if one.document.id != "herons")
+
+    response = folded("otter heron fish", generator=Scripted([f"The heron stands in shallow water [{wrong}]."]))
+
+    check_offsets(response, engine)
+    assert [citation.document_id for citation in response.citations] == ["herons"]
+
+
+def test_flagged_shows_the_sentence_marked(events):
+    question = Question("r", "otter", guardrail="flagged")
+    response = fold(events("", question=question, generator=Scripted([OTTER + " ", "Otters eat 99 kg of fish [1]."])))
+
+    assert response.verdict == "partial"
+    assert [one.verdict for one in response.sentences] == ["supported", "unsupported"]
+    assert response.withheld[0].text == "Otters eat 99 kg of fish."
+
+
+def test_what_was_verified_before_a_failure_stays(events, engine):
+    found = events("otter", generator=Scripted([OTTER + " ", "The heron stands "], error_after=2))
+    response = fold(found)
+
+    check_grammar(found)
+    check_offsets(response, engine)
+    assert (response.finish_reason, response.verdict) == ("provider_error", "partial")
+    assert response.answer.strip() == OTTER
+    assert any("RuntimeError" in message for message in response.degraded)
+    assert "scripted failure" not in response.model_dump_json()
+
+
+def test_a_failure_before_the_first_sentence_is_an_abstention_that_says_why(events):
+    response = fold(events("otter", generator=Scripted(["x"], error_after=0)))
+
+    assert (response.finish_reason, response.verdict) == ("provider_error", "abstained")
+    assert response.abstention is not None
+
+
+def test_a_generator_that_stalls_ends_with_the_deadline_and_what_was_verified(events):
+    began = time.monotonic()
+    generator = Scripted([OTTER + " ", "And ", "more."], stall_after=2)
+
+    response = fold(events("otter", total_ms=1_000, generator=generator))
+
+    assert time.monotonic() - began < 3
+    assert (response.finish_reason, response.verdict) == ("deadline", "partial")
+    assert generator.closed
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\x00\x00", "[1]", "\ud800", "...", "x" * 20_000, "\r\n\r\n"])
+def test_garbage_never_breaks_an_answer(events, engine, text):
+    found = events("otter", generator=Scripted([text]))
+
+    check_grammar(found)
+    check_offsets(fold(found), engine)
+    assert fold(found).verdict == "abstained"
+
+
+def test_no_results_and_too_little_evidence_refuse_and_list_the_nearest(folded):
+    nothing = folded("", question=Question("r", "otter", filter=None, mode="lexical"), generator=Scripted([]))
+    unknown = folded("", question=Question("r", "zzzz qqqq", mode="lexical"))
+    little = folded("otter", abstain_below=1.0)
+
+    assert nothing.abstention.reason == "nothing_supported"
+    assert unknown.abstention.reason == "no_results"
+    assert little.abstention.reason == "insufficient_evidence"
+    assert little.sources
+    assert little.answer == ABSTENTION_TEXT
+
+
+def test_leaving_early_closes_the_generator(engine):
+    generator = Scripted([OTTER + " ", "The heron stands in shallow water [1]. ", "More "])
+    changed = dataclasses.replace(engine, generator=generator)
+
+    async def leave():
+        events = answer(Question("r", "otter"), changed, Deadline(changed.clock, None))
+        async for event in events:
+            if isinstance(event, SentenceEvent):
+                break
+        await events.aclose()
+
+    asyncio.run(leave())
+
+    assert generator.closed
+
+
+def test_a_document_that_may_not_be_read_is_nowhere(events, engine):
+    found = events("secret otter plan on Monday")
+    allowed = events("", question=Question("r", "secret otter plan on Monday", principals=frozenset({"staff"})))
+
+    assert "secret" not in "".join(e.model_dump_json() for e in found if not isinstance(e, MetaEvent))
+    assert "plan" in {source.document.id for source in fold(allowed).sources}
+    assert asyncio.run(engine.snapshot.document(id="plan", principals=ANYONE)) is None
+
+
+PIECES = st.sampled_from(
+    [
+        OTTER,
+        "Otters eat 99 kg of fish [1].",
+        "The heron stands in shallow water [2].",
+        "Note:",
+        "東京は日本の首都です [1]。",
+        "```\nSELECT otter FROM river;\n```",
+        "lies lies lies.",
+        "\n",
+        " ",
+    ]
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PIECES, max_size=6), st.integers(1, 30))
+def test_offsets_and_quotes_hold_for_any_text_however_it_arrives(events, engine, pieces, size):
+    text = " ".join(pieces)
+    chunks = [text[at : at + size] for at in range(0, len(text), size)]
+    found = events("otter heron fish 東京", generator=Scripted(chunks))
+
+    check_grammar(found)
+    check_offsets(fold(found), engine)
+    assert fold(found).answer == fold(events("otter heron fish 東京", generator=Scripted([text]))).answer
+    assert "99 kg" not in fold(found).answer

@@ -1,0 +1,149 @@
+"""Retrieval on a budget: what happens when a leg, the encoder or the reranker does not keep up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import numpy as np
+import pytest
+
+from service.answer import search
+from service.budget import Budgets, Deadline, StageOverrun
+from service.question import Question, Turn, condense
+from service.rerank import merged, rerank_scores
+from store.errors import LegUnavailable, SpaceMismatch
+
+
+class Wrapped:
+    """A snapshot whose legs can be made to fail or hang."""
+
+    def __init__(self, snapshot, **changes):
+        self._snapshot = snapshot
+        self._changes = changes
+
+    def __getattr__(self, name):
+        return self._changes.get(name) or getattr(self._snapshot, name)
+
+
+async def hang(*_):
+    await asyncio.Event().wait()
+
+
+async def fail(*_):
+    raise OSError("disk gone")
+
+
+def ask(engine, text="otter fish", budgets=None, total_ms=None, **question):
+    changed = engine if budgets is None else dataclasses.replace(engine, budgets=budgets)
+    return asyncio.run(search(Question("r", text, **question), changed, Deadline(changed.clock, total_ms)))
+
+
+@pytest.mark.parametrize(("leg", "other"), [("dense", "lexical"), ("lexical", "dense")])
+@pytest.mark.parametrize("how", [hang, fail])
+def test_hybrid_goes_on_with_the_leg_that_is_left_and_says_so(engine, leg, other, how):
+    broken = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, **{leg: how}))
+
+    response = ask(broken, budgets=Budgets(dense_ms=30, lexical_ms=30, embed_ms=None, fuse_ms=None))
+
+    assert response.results
+    assert any(message.startswith(leg) for message in response.degraded)
+    outcome = {stage.name: stage.outcome for stage in response.stages}
+    assert outcome[leg] == ("timeout" if how is hang else "failed")
+    assert outcome[other] == "ok"
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical"])
+def test_an_explicit_mode_never_becomes_the_other_leg(engine, mode):
+    broken = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, **{mode: hang}))
+
+    with pytest.raises(StageOverrun):
+        ask(broken, mode=mode, budgets=Budgets(dense_ms=20, lexical_ms=20, embed_ms=None))
+
+
+def test_both_legs_gone_is_an_error(engine):
+    broken = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, dense=fail, lexical=fail))
+
+    with pytest.raises(OSError, match="disk gone"):
+        ask(broken)
+
+
+def test_without_an_encoder_a_vector_is_needed_and_is_enough(engine):
+    blind = dataclasses.replace(engine, encoder=None)
+    vector = engine.encoder.encode_queries(["otter"])[0]
+
+    with pytest.raises(LegUnavailable, match="vector"):
+        ask(blind, mode="dense")
+
+    assert ask(blind, mode="dense", vector=vector).results
+    assert any("dense" in message for message in ask(blind).degraded)
+
+
+def test_a_vector_of_another_space_is_refused(engine):
+    with pytest.raises(SpaceMismatch):
+        ask(engine, mode="dense", vector=np.ones(3, np.float32))
+
+
+def test_a_deadline_bounds_every_stage(engine):
+    slow = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, dense=hang, lexical=hang))
+
+    with pytest.raises(StageOverrun):
+        ask(slow, total_ms=50, budgets=Budgets.lifted())
+
+
+def test_results_are_ranked_and_scored_by_stage(engine):
+    response = ask(engine, "heron shallow water", explain=True)
+
+    assert [one.rank for one in response.results] == list(range(1, len(response.results) + 1))
+    assert response.results[0].document.id == "herons"
+    assert response.results[0].scores.lexical > 0
+    assert response.degraded == []
+    assert {"embed", "dense", "lexical", "fuse"} == {stage.name for stage in response.stages}
+    assert response.explain is not None
+
+
+def test_asking_to_rerank_without_a_reranker_is_reported(engine):
+    assert any("rerank" in message for message in ask(engine, rerank=True).degraded)
+
+
+class CountingReranker:
+    name = "counting"
+
+    def __init__(self, advance=lambda: None):
+        self._advance = advance
+
+    def score(self, question, texts):
+        self._advance()
+        return [float(len(text)) for text in texts]
+
+
+def test_reranking_reorders_by_score(engine):
+    longest_first = dataclasses.replace(engine, reranker=CountingReranker())
+    response = ask(longest_first, rerank=True)
+
+    lengths = [len(one.passage.text) for one in response.results]
+    assert lengths == sorted(lengths, reverse=True)
+    assert response.degraded == []
+
+
+def test_reranking_stops_at_its_budget_and_keeps_what_it_has(engine):
+    now = [0.0]
+
+    def advance():
+        now[0] += 0.06
+
+    deadline = Deadline(lambda: now[0], None)
+    work = rerank_scores("q", ["text"] * 40, CountingReranker(advance), engine.executor, 200, deadline)
+
+    scores = asyncio.run(work)
+
+    assert len(scores) == 12  # three batches of four, 60 ms each; a fourth would not fit in 200 ms
+    assert merged(["a", "b", "c"], [1.0, 2.0]) == ["b", "a", "c"]
+
+
+def test_a_short_follow_up_is_asked_together_with_what_it_leans_on():
+    turns = [Turn("user", "How do I index a table?"), Turn("assistant", "..."), Turn("user", "And drop it?")]
+
+    assert condense(turns) == "How do I index a table? And drop it?"
+    assert condense(turns[:1]) == "How do I index a table?"
+    assert condense([Turn("assistant", "hi")]) == ""
