@@ -95,14 +95,17 @@ class Splitter:
         start = 0
         tokens = 0
         room = self._room(document, 0)
+        blank = True  # characters may count no token and still be text
         for left, right in itertools.pairwise(borders):
-            more = self._count(document.text[left:right])
+            stretch = document.text[left:right]
+            more = self._count(stretch)
             if tokens and (tokens >= _SMALL_SECTION_TOKENS or tokens + more > room):
                 yield start, left, room
-                start, tokens = left, 0
-            if not tokens:
+                tokens, blank = 0, True
+            if blank:
                 start, room = left, self._room(document, left)
             tokens += more
+            blank = blank and stretch.isspace()
         if start < length:
             yield start, length, room
 

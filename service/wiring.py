@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,12 @@ from service.holder import EngineHolder
 from service.settings import ServiceSettings
 from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
-from store.errors import FootnoteError
+from store.errors import FootnoteError, StoreCorrupt
 from store.index import Current, IndexDirectory
-from store.local import LocalSnapshot, open_query_encoder
+from store.local import LocalSnapshot, open_query_encoder, verify_files
 from store.vectors import set_threads
+
+_LOG = logging.getLogger("footnote.service")
 
 
 class Service:
@@ -53,14 +56,26 @@ class Service:
                 if current == self._opened:
                     return False
                 engine, snapshot = self._open(current)
-                _warm(engine, snapshot)
-            except FootnoteError as error:
+            except (FootnoteError, OSError) as error:
                 self.last_error = str(error)
                 raise
             self.holder.swap(engine, lambda: self._close_later(snapshot))
             self._opened = current
             self.last_error = None
-            return True
+        if not snapshot.fully_verified:
+            threading.Thread(target=self._verify, args=(snapshot,), name="footnote-verify", daemon=True).start()
+        return True
+
+    def _verify(self, snapshot: LocalSnapshot) -> None:
+        """Hash what opening took on trust (a large index); a mismatch withdraws readiness and says which file."""
+        try:
+            verify_files(snapshot.folder, snapshot.manifest, full=True)
+        except StoreCorrupt as error:
+            with self._guard:
+                if self.holder.generation == snapshot.manifest.generation:
+                    self.last_error = str(error)
+                    self.holder.swap(None)
+            _LOG.error("snapshot withdrawn: %s", error)  # the message says it all
 
     def close(self) -> None:
         """Stop serving and release everything."""
@@ -78,6 +93,7 @@ class Service:
         snapshot = self.index.open(self.executor, current)
         try:
             encoder = self._encoder_for(snapshot)
+            _warm(encoder, snapshot)
         except BaseException:
             snapshot.close()
             raise
@@ -107,8 +123,8 @@ class Service:
         return self._encoder[1]
 
 
-def _warm(engine: Engine, snapshot: LocalSnapshot) -> None:
+def _warm(encoder: QueryEncoder | None, snapshot: LocalSnapshot) -> None:
     """Run both legs once, so that the first request finds maps and sessions ready."""
-    if engine.encoder is not None:
-        engine.encoder.encode_queries(["warm up"])
+    if encoder is not None:
+        encoder.encode_queries(["warm up"])
     snapshot.warm()

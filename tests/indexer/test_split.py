@@ -7,7 +7,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.split import CHARS_PER_TOKEN_MAX, Splitter, word_counter
@@ -73,6 +73,7 @@ def tokens():
 
 @pytest.mark.model
 @settings(max_examples=60, deadline=None)
+@example(document=Document("d", "\U000f00000", sections=(Section(1, 1, "Use"),)))  # no token, and still text
 @given(document=documents())
 def test_passages_with_their_headers_fit_the_model_in_its_own_tokens(document, tokens):
     check(document, Splitter(tokens, 254), tokens, 254)

@@ -1,0 +1,125 @@
+"""Opening, replacing and withdrawing snapshots while requests hold them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+import store.local
+from service.settings import ServiceSettings
+from service.wiring import Service
+from store.errors import IndexMissing, StoreCorrupt
+from store.files import sha256_file
+from store.index import Current, IndexDirectory
+
+
+@pytest.fixture
+def two_generations(tmp_path, make_index, jsonl):
+    for text in ("Otters sleep.", "Otters wake."):
+        make_index(tmp_path / "index", jsonl(tmp_path / "d.jsonl", [{"id": "d", "text": text}]))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def wired(two_generations):
+    service = Service(ServiceSettings(index=two_generations))
+    yield service
+    service.close()
+
+
+def wait_until(holds, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.005)
+
+
+def test_without_an_index_there_is_nothing_to_lease_and_the_reason_is_kept(tmp_path):
+    service = Service(ServiceSettings(index=tmp_path / "none"))
+
+    with pytest.raises(IndexMissing):
+        service.reload()
+    with pytest.raises(IndexMissing), service.holder.lease():
+        pass
+
+    assert "footnote index" in (service.last_error or "")
+    service.close()
+
+
+def test_reload_does_nothing_while_current_is_the_same(wired):
+    assert wired.reload() is True
+    assert wired.reload() is False
+
+
+def test_a_lease_keeps_its_snapshot_open_through_a_swap_and_the_last_one_closes_it(wired, monkeypatch):
+    closed = []
+    close = store.local.LocalSnapshot.close
+    monkeypatch.setattr(store.local.LocalSnapshot, "close", lambda self: (closed.append(self.folder.name), close(self)))
+    wired.reload()
+    directory = IndexDirectory(wired.settings.index)
+    with wired.holder.lease() as engine:
+        before = engine.snapshot.facts
+        directory.rollback(1)
+        closed.clear()
+        assert wired.reload()
+        assert closed == []
+        assert engine.snapshot.reader.counts == (1, 1)
+    wait_until(lambda: closed == [before.name])
+    assert wired.holder.generation == 1
+
+
+def test_a_damaged_new_snapshot_leaves_the_old_one_serving(wired, make_index, jsonl, tmp_path):
+    wired.reload()
+    make_index(tmp_path / "index", jsonl(tmp_path / "d.jsonl", [{"id": "d", "text": "Otters swim."}]))
+    newest = IndexDirectory(wired.settings.index).published()[-1]
+    (newest / "vectors.f32").write_bytes(b"")
+
+    with pytest.raises(StoreCorrupt, match=r"vectors\.f32"):
+        wired.reload()
+
+    assert wired.holder.generation == 2
+    assert "vectors.f32" in (wired.last_error or "")
+
+
+def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdraws_it(wired, monkeypatch):
+    monkeypatch.setattr(store.local, "HASH_ALL_BYTES_MAX", 0)
+    newest = IndexDirectory(wired.settings.index).published()[-1]
+    ledger = newest / "ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes()[:-1] + b" ")
+
+    assert wired.reload()
+
+    wait_until(lambda: not wired.holder.ready)
+    assert "ledger.jsonl is damaged" in (wired.last_error or "")
+    assert wired.reload() is False  # nothing new to open
+
+
+def test_two_hundred_swaps_under_requests_fail_none_and_mix_none(wired):
+    wired.reload()
+    directory = IndexDirectory(wired.settings.index)
+    targets = [Current(path.name, sha256_file(path / "manifest.json")) for path in directory.published()]
+    texts = {1: "Otters sleep.", 2: "Otters wake."}
+    failures, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            try:
+                with wired.holder.lease() as engine:
+                    (document,) = engine.snapshot.reader.document(id="d")
+                    assert document.text == texts[engine.snapshot.facts.generation]
+            except Exception as error:  # noqa: BLE001  # every failure counts
+                failures.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(200):
+        directory.point_current_at(targets[number % 2])
+        wired.reload()
+    stop.set()
+    for reader in readers:
+        reader.join()
+
+    assert failures == []
