@@ -41,6 +41,7 @@ def options(
     ] = False,
 ) -> None:
     """A retrieval service whose answers can be checked. Start: `footnote index FOLDER`, then `footnote serve`."""
+    footnote.config.warn_of_unknown_names()
 
 
 def main() -> None:

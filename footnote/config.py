@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from store.commands import JsonOption
+
+if TYPE_CHECKING:
+    from store.settings import IndexSettings
 
 app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 
@@ -23,7 +26,7 @@ def show(
 ) -> None:
     """Every setting, its value, and whether it came from the environment, footnote.toml or is the default.
 
-    Secrets are masked. A name in footnote.toml that is no setting is reported.
+    Secrets are masked.
     """
     from store.errors import UsageError
     from store.output import emit
@@ -38,22 +41,17 @@ def show(
         return
     for row in rows:
         typer.echo(f"{row['name']:<27} {row['value']!s:<32} {row['origin']:<14} {row['description']}")
-    for name in unknown_names():
-        typer.secho(f"footnote.toml: {name!r} is no setting", fg=typer.colors.YELLOW, err=True)
 
 
 def settings_rows() -> list[dict[str, Any]]:
     """One row a setting over all rooms: name, value, origin, description."""
     import os
 
-    from evaluation.settings import EvaluationSettings
-    from indexer.settings import IndexerSettings
-    from service.settings import ServiceSettings
     from store.settings import load_settings
 
     toml = _toml()
     rows: dict[str, dict[str, Any]] = {}
-    for kind in (IndexerSettings, ServiceSettings, EvaluationSettings):
+    for kind in _kinds():
         loaded = load_settings(kind)
         shown = loaded.model_dump(mode="json")
         for name, field in kind.model_fields.items():
@@ -69,17 +67,40 @@ def settings_rows() -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def unknown_names() -> list[str]:
-    """Names in footnote.toml that no room knows."""
-    known = {row["name"] for row in settings_rows()}
-    return sorted(_toml().keys() - known)
+def warn_of_unknown_names() -> None:
+    """Tell people which names in footnote.toml no room knows, and which one they may have meant."""
+    names = _toml()
+    if not names:
+        return
+    from difflib import get_close_matches
+
+    known = [name for kind in _kinds() for name in kind.model_fields]
+    for name in sorted(names.keys() - set(known)):
+        close = get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else "; `footnote config show` lists all settings"
+        typer.secho(f"footnote.toml: {name!r} is no setting{hint}", fg=typer.colors.YELLOW, err=True)
+
+
+def _kinds() -> tuple[type[IndexSettings], ...]:
+    from evaluation.settings import EvaluationSettings
+    from indexer.settings import IndexerSettings
+    from service.settings import ServiceSettings
+
+    return IndexerSettings, ServiceSettings, EvaluationSettings
 
 
 def _toml() -> dict[str, Any]:
-    import tomllib
+    """What footnote.toml says; nothing where there is none. Raises UsageError where it cannot be read."""
     from pathlib import Path
 
-    from store.settings import TOML_FILE
+    path = Path("footnote.toml")  # store.settings.TOML_FILE, whose import every `--help` would pay for
+    if not path.is_file():
+        return {}
+    import tomllib
 
-    path = Path(TOML_FILE)
-    return tomllib.loads(path.read_text()) if path.is_file() else {}
+    from store.errors import UsageError
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error

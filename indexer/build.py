@@ -79,7 +79,7 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
     """Bring the index up to date with its sources and publish what changed; nothing changed, nothing published.
 
     The old snapshot stays whole until the new one is; a run that is stopped resumes from the embedding cache.
-    Raises SourceError (a source is missing or became empty), IndexLocked, StoreCorrupt, UsageError.
+    Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
     tools = _tools(settings)
     sources = _sources(request)

@@ -23,7 +23,9 @@ _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
-_FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[^\n]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
+_FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
+# After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
+_FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
 _WINDOW_UNITS = 2
 
 
@@ -120,10 +122,10 @@ def _support(claim: str, number: int, source: Result, analyzer: Analyzer) -> _Ju
 
 
 def _support_in(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
-    code = _FENCE.match(claim)
-    if code is not None:
-        at = text.find(code.group(1))
-        if at >= 0 and code.group(1).strip():
+    if _FENCE_OPENS.match(claim):
+        code = _FENCE.match(claim)
+        at = -1 if code is None else text.find(code.group(1))
+        if code is not None and at >= 0 and code.group(1).strip():
             return _Judged(Support(number, at, at + len(code.group(1)), 1.0), 1.0, "not_supported")
         return _Judged(None, 0.0, "code_not_exact")
     exact = find_ignoring_space(text, claim)

@@ -6,6 +6,7 @@
     │   └── InputError          one input cannot become a document: it is quarantined, the rest goes on
     ├── IndexMissing            no index, or no published snapshot, at the given place
     ├── IndexLocked             another writer is at work
+    ├── WriteFailed             the disk under the index took no more (full, read-only, failing)
     ├── FormatUnsupported       the snapshot was written in a format this version does not read
     ├── StoreCorrupt            a file does not hold what its manifest says
     ├── SpaceMismatch           vectors of one embedding space would meet another
@@ -51,6 +52,18 @@ class IndexMissing(FootnoteError):
 
 class IndexLocked(FootnoteError):
     """Another process is writing this index."""
+
+
+class WriteFailed(FootnoteError):
+    """The index could not be written: a full, read-only or failing disk, or missing rights."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"{where} cannot be written: {why}. What was published before is untouched.",
+            fix="Make room or mend the disk or its rights, then run again: what was embedded is kept.",
+        )
+        self.where = where
+        self.why = why
 
 
 class FormatUnsupported(FootnoteError):

@@ -10,13 +10,31 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.errors import IndexLocked, StoreCorrupt
+from store.errors import IndexLocked, StoreCorrupt, WriteFailed
 
 _CHUNK_BYTES = 1 << 20
+_DISK_ERRNOS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+)
+_DISK_SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+}
 
 
 def sha256_file(path: Path) -> str:
@@ -90,6 +108,35 @@ def remove_folder(folder: Path) -> None:
     folder.rename(doomed)
     fsync_path(doomed.parent)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn what the disk refuses below `where` into WriteFailed, whichever library was writing.
+
+    Python says it by errno, SQLite by its own codes, FAISS and tantivy only in words.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRNOS or not _is_below(error.filename, where):
+            raise
+        raise WriteFailed(str(error.filename or where), os.strerror(error.errno)) from error
+    except sqlite3.Error as error:
+        known = _DISK_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if known is None:
+            raise
+        raise WriteFailed(str(where), f"{os.strerror(known)} ({error})") from error
+    except (RuntimeError, ValueError) as error:
+        said = next((os.strerror(number) for number in _DISK_ERRNOS if os.strerror(number) in str(error)), None)
+        if said is None:
+            raise
+        raise WriteFailed(str(where), said) from error
+
+
+def _is_below(name: object, where: Path) -> bool:
+    """Whether an error is about this folder: by its file name, and where it has none, by default."""
+    return not isinstance(name, (str, bytes)) or Path(os.fsdecode(name)).resolve().is_relative_to(where.resolve())
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -52,9 +52,15 @@ class IndexDirectory:
         self.cache = path / "cache"
         self.current_file = path / "CURRENT"
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the writer's lock; raises IndexLocked while another process does."""
-        return files.writer_lock(self.path / "LOCK")
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the writer's lock. Raises IndexLocked while another process does, and WriteFailed in place of whatever
+        any library throws when the disk takes no more meanwhile.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file, not an index directory.", fix="Give another --index.")
+        with files.disk_errors(self.path), files.writer_lock(self.path / "LOCK"):
+            yield
 
     def current(self) -> Current | None:
         """What CURRENT points at; None where nothing was ever published. Raises StoreCorrupt on any other content."""

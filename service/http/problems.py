@@ -26,6 +26,7 @@ from store.errors import (
     SpaceMismatch,
     StoreCorrupt,
     UsageError,
+    WriteFailed,
 )
 from store.filters import FilterError
 
@@ -90,6 +91,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("space-mismatch", 500, "Two embedding spaces would be mixed"),
         Kind("index-missing", 503, "There is no index to answer from"),
         Kind("index-locked", 503, "The index is being written"),
+        Kind("write-failed", 507, "The index cannot be written"),
         Kind("leg-unavailable", 504, "The retrieval leg asked for is not available"),
         Kind("stage-overrun", 504, "A stage did not end within its budget"),
     )
@@ -101,6 +103,7 @@ OF_ERRORS: Mapping[type[Exception], Kind] = {
     SourceError: KINDS["source-unreadable"],
     IndexMissing: KINDS["index-missing"],
     IndexLocked: KINDS["index-locked"],
+    WriteFailed: KINDS["write-failed"],
     FormatUnsupported: KINDS["format-unsupported"],
     StoreCorrupt: KINDS["store-corrupt"],
     SpaceMismatch: KINDS["space-mismatch"],

@@ -141,7 +141,26 @@ def test_settings_tell_where_they_came_from_and_secrets_are_masked(tmp_path):
     assert origin["top_k"] == (7, "FOOTNOTE_TOP_K")
     assert origin["host"] == ("127.0.0.1", "default")
     assert "hunter2" not in done.stdout
-    assert "'prot'" in done.stderr
+
+
+def test_a_name_in_the_settings_file_that_is_none_is_said_by_every_command(place, tmp_path):
+    (tmp_path / "footnote.toml").write_text("prot = 1\n[service]\nport = 8123\n")
+
+    done = run("search", "otter", "--index", str(place / "data/index"), cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert "footnote.toml: 'prot' is no setting; did you mean 'port'?" in done.stderr
+    assert "footnote.toml: 'service' is no setting" in done.stderr
+
+
+def test_a_settings_file_that_is_no_toml_is_an_error(tmp_path):
+    (tmp_path / "footnote.toml").write_text("[service\n")
+
+    done = run("status", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "footnote.toml cannot be read: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_bad_setting_names_itself(place):

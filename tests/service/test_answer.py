@@ -7,7 +7,7 @@ import dataclasses
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.adapters.scripted import Scripted
@@ -89,6 +89,9 @@ LIES = {
         "not_supported",
     ),
     "code altered": ("```\nSELECT badger FROM river;\n``` [1]", "code_not_exact"),
+    "code with a claim for a language": ("```otters eat people\nSELECT otter FROM river;\n``` [1]", "code_not_exact"),
+    "code with a claim after it": ("```\nSELECT otter FROM river;\n``` otters fly [1]", "code_not_exact"),
+    "code left open": ("```\nOtters eat 99 kg of fish [1]", "code_not_exact"),
     "heading with a number": ("# 42 otters", "no_citation"),
     "introduction with a name": ("According to Professor Smith:", "no_citation"),
     "cjk number": ("人口は1500万人です [1]。", "number_mismatch"),
@@ -219,6 +222,7 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(["The otter sleeps [1].", "```\nSELECT otter FROM river;\n```", "Otters eat 99 kg of fish [1]."] * 2, 1)
 @given(st.lists(PIECES, max_size=6), st.integers(1, 30))
 def test_offsets_and_quotes_hold_for_any_text_however_it_arrives(events, engine, pieces, size):
     text = " ".join(pieces)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store import files
-from store.errors import StoreCorrupt
+from store.errors import StoreCorrupt, WriteFailed
 from store.index import IndexDirectory
 from store.local import LocalSnapshot
 
@@ -125,7 +125,7 @@ def test_a_failing_disk_at_any_system_call_leaves_old_or_new_whole(call, tmp_pat
         try:
             make_index(index.path, source)
             finished = True
-        except OSError:
+        except WriteFailed:
             finished, failed = False, failed + 1
         finally:
             patch.undo()
