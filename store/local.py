@@ -98,10 +98,9 @@ class LocalSnapshot:
 
     def close(self) -> None:
         """Release files and the shared hold; calling it twice is harmless."""
-        for part in ("_terms", "reader"):
-            opened = getattr(self, part, None)
-            if opened is not None:
-                opened.close()
+        reader: PassageReader | None = getattr(self, "reader", None)
+        if reader is not None:
+            reader.close()
         self._hold.release()
 
     @property

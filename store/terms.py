@@ -7,9 +7,7 @@ row that shares no term with the question is never returned.
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,7 +74,7 @@ def _schema() -> Any:
 
 class TermIndex:
     """The opened index. tantivy wants to write a lock beside the files even to read, so a private folder of links to
-    them is opened instead: a read-only mount works.
+    them is opened instead, for as long as opening takes: a read-only mount works, and nothing stays behind.
 
     Args:
         folder: the snapshot's `terms/`, already checked.
@@ -86,32 +84,21 @@ class TermIndex:
     def __init__(self, folder: Path, rows: int) -> None:
         import tantivy
 
-        # Removed by close(), and by the interpreter when it ends without it.
-        links = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
-        self._remove_links = weakref.finalize(self, shutil.rmtree, links, ignore_errors=True)
-        try:
+        with tempfile.TemporaryDirectory(prefix="footnote-terms-") as links:
             for entry in folder.iterdir():
-                (links / entry.name).symlink_to(entry.resolve())
-            index = tantivy.Index.open(str(links))
-            index.config_reader(reload_policy="manual")
-            self._searcher = index.searcher()
-        except ValueError as error:
-            self.close()
-            raise StoreCorrupt(str(folder), "a term index", str(error)) from error
-        except BaseException:
-            self.close()
-            raise
+                (Path(links) / entry.name).symlink_to(entry.resolve())
+            try:
+                index = tantivy.Index.open(links)
+                index.config_reader(reload_policy="manual")
+                self._searcher = index.searcher()  # maps every file of every segment
+            except ValueError as error:
+                raise StoreCorrupt(str(folder), "a term index", str(error)) from error
         self._schema = index.schema
         self._index = index
         if self._searcher.num_docs != rows:
-            self.close()
             raise StoreCorrupt(str(folder), f"{rows} rows", f"{self._searcher.num_docs} rows")
         self._rows = rows
         self._in_row_order = self._searcher.num_segments <= 1
-
-    def close(self) -> None:
-        """Remove the private folder of links; the mapped files stay valid until the object goes."""
-        self._remove_links()
 
     def search(self, terms: Sequence[str], k: int, mask: npt.NDArray[np.bool_] | None) -> Ranking:
         """The k best rows by BM25 among those the mask allows, best first, ties by row; never a score of 0."""

@@ -270,13 +270,21 @@ class TestReading:
         snapshot.close()
         assert state() == before
 
-    def test_closing_twice_is_harmless_and_removes_the_private_folder(self, index, executor, monkeypatch, tmp_path):
+    def test_an_open_snapshot_keeps_no_private_folder_that_a_kill_would_leave(
+        self, index, executor, monkeypatch, tmp_path
+    ):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         snapshot = index.open(executor)
-        assert list(tmp_path.glob("footnote-terms-*"))
-        snapshot.close()
-        snapshot.close()
         assert not list(tmp_path.glob("footnote-terms-*"))
+        assert asyncio.run(snapshot.lexical("cat", 5, None, NOBODY))
+        snapshot.close()
+
+    def test_closing_twice_is_harmless(self, index, executor):
+        snapshot = index.open(executor)
+        snapshot.close()
+        snapshot.close()
+        with files.if_not_held(snapshot.folder / "manifest.json") as free:
+            assert free
 
     def test_large_snapshots_hash_only_what_faiss_parses_unless_asked(self, index, executor, monkeypatch):
         monkeypatch.setattr("store.local.HASH_ALL_BYTES_MAX", 0)
