@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from indexer.parent import Parent, open_parent
 from indexer.progress import Progress
 from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
-from indexer.sources import Quarantined, Source, SourceFile, parse_source, scan
-from indexer.split import CountTokens, Splitter, token_counter, word_counter
+from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
+from indexer.split import CountTokens, Splitter, WholeText, token_counter, word_counter
 from indexer.staging import Staging
+from indexer.vectors import Embedding, GivenVectors, VectorSource, require_parity, unknown_space
 from store.analyzer import Analyzer
-from store.document import Document
-from store.errors import InputError, SourceError, StoreCorrupt
+from store.document import Document, embedded_text
+from store.embedding import EmbeddingSpace
+from store.errors import InputError, SourceError, StoreCorrupt, UsageError
 from store.files import check_file, sha256_file
 from store.index import IndexDirectory, now
 from store.ledger import LedgerEntry, LedgerFile
@@ -40,6 +43,8 @@ class Request:
         add: keep what other sources brought.
         allow_empty: a source may be missing, or have nothing left.
         include, exclude: globs on relative paths.
+        vectors: a .npy file with the vector of each line of the one JSONL source.
+        vectors_model: the model that made them; absent, only vectors can be asked for.
     """
 
     sources: Sequence[str]
@@ -47,6 +52,8 @@ class Request:
     allow_empty: bool = False
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    vectors: Path | None = None
+    vectors_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
-    embedder: DocumentEmbedder
+    """What a build works with. Without an embedder the vectors are given; so they are where `given` is set."""
+
+    space: EmbeddingSpace
+    embedder: DocumentEmbedder | None
     model_folder: Path | None
-    splitter: Splitter
+    given: GivenVectors | None
+    splitter: Splitter | WholeText
     analyzer: Analyzer
     recipe: str
 
@@ -81,7 +92,7 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
     The old snapshot stays whole until the new one is; a run that is stopped resumes from the embedding cache.
     Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
-    tools = _tools(settings)
+    tools = _tools(settings, request)
     sources = _sources(request)
     with index.lock():
         parent = open_parent(index)
@@ -103,15 +114,16 @@ def _build(
 ) -> Report:
     progress.phase("Looking for files")
     found = list(_scan(sources, request, tools.recipe, progress))
-    encoder = _known_encoder(index, tools, parent)
+    kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
+    if tools.given is not None and (len(found) > 1 or not all(kinds)):
+        raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
+    encoder = _known_encoders(index, tools, parent)
     if parent is not None and encoder is not None and _unchanged(parent, found, sources, request, tools):
         return _nothing_to_do(parent, parent.tally)
 
     with index.build_folder() as folder:
         staging = Staging(folder / "staging.sqlite")
-        cache = EmbeddingCache(
-            index.cache / f"embeddings-{tools.embedder.space.fingerprint}.sqlite", tools.embedder.space.dimension
-        )
+        cache = None if tools.given else _cache(index, tools.space)
         try:
             ledger, to_embed = _stage(found, sources, request, settings, tools, parent, staging, cache, progress)
             _refuse_emptied(sources, request, parent, ledger, staging)
@@ -119,19 +131,21 @@ def _build(
             content = staging.content_sha256(folder / "ledger.jsonl")
             if parent is not None and encoder is not None and _same_content(parent, content, tools):
                 return _nothing_to_do(parent, ledger.tally)
+            _require_parity(tools, staging)
             progress.phase("Embedding", to_embed)
-            same_space = parent if parent is not None and parent.manifest.space == tools.embedder.space else None
-            embedded = write_rows(folder, staging, tools.embedder, tools.analyzer, cache, same_space, progress)
+            vector_source = _vector_source(tools, cache, parent, progress)
+            write_rows(folder, staging, vector_source, tools.analyzer)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
-            vectors = open_vectors(folder / "vectors.f32", counts[1], tools.embedder.space.dimension)
+            vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)
             chosen = build_index(vectors, folder / "vectors.faiss")
             if encoder is None:
                 progress.phase("Exporting the query encoder")
-                encoder = _make_encoder(index, tools, staging)
+                encoder = _make_encoders(index, tools, staging)
         finally:
             staging.close()
-            cache.close()
+            if cache is not None:
+                cache.close()
             (folder / "staging.sqlite").unlink(missing_ok=True)
         progress.phase("Verifying and publishing")
         manifest = Manifest(
@@ -141,8 +155,8 @@ def _build(
             created_at=now(),
             counts=Counts(documents=counts[0], passages=counts[1], quarantined=ledger.tally.outcomes["quarantined"]),
             files={},
-            space=tools.embedder.space,
-            query_encoders=[encoder],
+            space=tools.space,
+            query_encoders=encoder,
             analyzer=tools.analyzer.name,
             splitter=tools.splitter.settings,
             vector_index=chosen,
@@ -159,8 +173,8 @@ def _build(
         generation=manifest.generation,
         documents=counts[0],
         passages=counts[1],
-        embedded=embedded,
-        reused=counts[1] - embedded,
+        embedded=vector_source.embedded,
+        reused=0 if tools.given else counts[1] - vector_source.embedded,
         outcomes=dict(ledger.tally.outcomes),
         problems=ledger.tally.problems,
         warnings=warnings,
@@ -168,7 +182,18 @@ def _build(
     )
 
 
-def _tools(settings: IndexerSettings) -> _Tools:
+def _tools(settings: IndexerSettings, request: Request) -> _Tools:
+    given = None
+    if request.vectors is None and request.vectors_model is not None:
+        raise UsageError("--vectors-model says what made --vectors.", fix="Give both, or --embedding-model.")
+    if request.vectors is not None:
+        if request.add or len(request.sources) != 1:
+            raise UsageError("--vectors goes with exactly one source, a JSONL file, and not with --add.")
+        given = GivenVectors(request.vectors)
+        if request.vectors_model is None:
+            space = unknown_space(given.dimension)
+            return _with_splitter(settings, space, None, None, given, WholeText())
+        settings = settings.model_copy(update={"embedding_model": request.vectors_model})
     count: CountTokens
     model_free = hash_embedder(settings.embedding_model)
     embedder: DocumentEmbedder
@@ -185,11 +210,38 @@ def _tools(settings: IndexerSettings) -> _Tools:
         embedder = SentenceTransformerEmbedder(folder, space, batch=settings.embedding_batch)
         count = token_counter(folder / "tokenizer.json")
     most = embedder.space.max_tokens - 2
-    splitter = Splitter(count, min(settings.passage_tokens or most, most))
-    recipe = f"{LOADER_VERSION}|{settings.base_url}|{splitter.settings}|{embedder.space.tokenizer_sha256}"
-    return _Tools(
-        embedder, folder, splitter, Analyzer(settings.language), hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    )
+    splitter = WholeText() if given else Splitter(count, min(settings.passage_tokens or most, most))
+    return _with_splitter(settings, embedder.space, embedder, folder, given, splitter)
+
+
+def _with_splitter(
+    settings: IndexerSettings,
+    space: EmbeddingSpace,
+    embedder: DocumentEmbedder | None,
+    folder: Path | None,
+    given: GivenVectors | None,
+    splitter: Splitter | WholeText,
+) -> _Tools:
+    recipe = f"{LOADER_VERSION}|{settings.base_url}|{splitter.settings}|{space.tokenizer_sha256}"
+    if given is not None:  # other vectors make another index of the same lines
+        recipe += f"|{given.sha256}"
+    digest = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return _Tools(space, embedder, folder, given, splitter, Analyzer(settings.language), digest)
+
+
+def _cache(index: IndexDirectory, space: EmbeddingSpace) -> EmbeddingCache:
+    return EmbeddingCache(index.cache / f"embeddings-{space.fingerprint}.sqlite", space.dimension)
+
+
+def _vector_source(
+    tools: _Tools, cache: EmbeddingCache | None, parent: Parent | None, progress: Progress
+) -> VectorSource:
+    if tools.given is not None:
+        return tools.given
+    assert tools.embedder is not None
+    assert cache is not None
+    same_space = parent if parent is not None and parent.manifest.space == tools.space else None
+    return Embedding(tools.embedder, cache, same_space, progress)
 
 
 def _sources(request: Request) -> list[Source]:
@@ -251,7 +303,7 @@ def _unchanged(
 def _same_tools(parent: Parent, tools: _Tools) -> bool:
     manifest = parent.manifest
     return (
-        manifest.space == tools.embedder.space
+        manifest.space == tools.space
         and manifest.analyzer == tools.analyzer.name
         and manifest.splitter == tools.splitter.settings
     )
@@ -269,7 +321,7 @@ def _stage(
     tools: _Tools,
     parent: Parent | None,
     staging: Staging,
-    cache: EmbeddingCache,
+    cache: EmbeddingCache | None,
     progress: Progress,
 ) -> tuple[Ledger, int]:
     """Stage every document, read anew or carried over, and account for every input."""
@@ -283,17 +335,28 @@ def _stage(
             continue
         assert line is not None
         key = (name, item.relative)
-        if parent is not None and parent.files.get(key) == line and not parent.gave_way(key):
+        if (
+            parent is not None
+            and parent.files.get(key) == line
+            and not parent.gave_way(key)
+            and tools.given is None  # which line a document was is not kept
+        ):
             parent.carry_over(key, staging, ledger)
             continue
         ledger.file(line)
-        for loaded in load(item, base_url=settings.base_url):
+        number = -1
+        for number, loaded in enumerate(load(item, base_url=settings.base_url)):
             if isinstance(loaded, Quarantined):
                 ledger.set_aside(name, item.relative, loaded)
             else:
-                to_embed += _add(
-                    loaded, Origin(name, item.relative, _input_of(item, loaded)), tools, staging, cache, ledger
-                )
+                origin = Origin(name, item.relative, _input_of(item, loaded))
+                to_embed += _add(loaded, origin, number, tools, staging, cache, ledger)
+        if tools.given is not None and number + 1 != len(tools.given):
+            raise SourceError(
+                f"{tools.given.path} has {len(tools.given)} rows, and {item.input} has {number + 1} lines; "
+                "nothing was published.",
+                fix="There must be one row for each line that is not blank, in the same order.",
+            )
     if request.add and parent is not None:
         given = {source.name for source in sources}
         for key in sorted(parent.files.keys() | parent.set_aside.keys()):
@@ -303,18 +366,27 @@ def _stage(
 
 
 def _add(
-    document: Document, origin: Origin, tools: _Tools, staging: Staging, cache: EmbeddingCache, ledger: Ledger
+    document: Document,
+    origin: Origin,
+    line: int,
+    tools: _Tools,
+    staging: Staging,
+    cache: EmbeddingCache | None,
+    ledger: Ledger,
 ) -> int:
     """Split and stage one document; returns how many texts the cache does not have a vector for."""
     try:
         version = document.version
+        if tools.given is not None and line < len(tools.given):
+            tools.given.of_line(line)
     except InputError as error:
         refused = Quarantined(origin.input, error.reason, f"{origin.input}: {error.message}", document.id)
         ledger.set_aside(origin.source, origin.file, refused)
         return 0
     spans = tools.splitter.split(document)
-    ledger.staged(staging.add(document, version, origin, spans), document.id, origin)
-    return cache.missing(list({span.embedded_hash for span in spans}))
+    outcome = staging.add(document, version, origin, spans, None if tools.given is None else line)
+    ledger.staged(outcome, document.id, origin)
+    return 0 if cache is None else cache.missing(list({span.embedded_hash for span in spans}))
 
 
 def _input_of(file: SourceFile, document: Document) -> str:
@@ -342,9 +414,13 @@ def _refuse_emptied(
         )
 
 
-def _known_encoder(index: IndexDirectory, tools: _Tools, parent: Parent | None) -> QueryEncoderEntry | None:
-    """The parent's query encoder, if it is of this space and its files are whole."""
-    if parent is None or parent.manifest.space != tools.embedder.space or not parent.manifest.query_encoders:
+def _known_encoders(index: IndexDirectory, tools: _Tools, parent: Parent | None) -> list[QueryEncoderEntry] | None:
+    """The parent's query encoders, if they are of this space and their files are whole; none are wanted where no model
+    is known.
+    """
+    if tools.embedder is None:
+        return []
+    if parent is None or parent.manifest.space != tools.space or not parent.manifest.query_encoders:
         return None
     entry = parent.manifest.query_encoders[0]
     try:
@@ -352,18 +428,28 @@ def _known_encoder(index: IndexDirectory, tools: _Tools, parent: Parent | None) 
             check_file(index.encoders / str(entry.folder) / name, sha256=file.sha256, size=file.size)
     except StoreCorrupt:
         return None
-    return entry
+    return [entry]
 
 
-def _make_encoder(index: IndexDirectory, tools: _Tools, staging: Staging) -> QueryEncoderEntry:
+def _make_encoders(index: IndexDirectory, tools: _Tools, staging: Staging) -> list[QueryEncoderEntry]:
     if not isinstance(tools.embedder, SentenceTransformerEmbedder) or tools.model_folder is None:
-        return QueryEncoderEntry(kind="hash")
+        return [QueryEncoderEntry(kind="hash")]
     samples: list[str] = []
     for staged in staging.in_row_order():
         samples.extend(staged.document.text[span.start : span.end] for span in staged.spans[:2])
         if len(samples) >= 32:
             break
-    return ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32])
+    return [ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32])]
+
+
+def _require_parity(tools: _Tools, staging: Staging) -> None:
+    """Believe that given vectors are the named model's only after comparing a few of them."""
+    if tools.given is None or tools.embedder is None:
+        return
+    sample = list(itertools.islice(staging.in_row_order(), 16))
+    texts = [staged.document.text for staged in sample]
+    headed = [embedded_text(staged.document.title, (), staged.document.text) for staged in sample]
+    require_parity(tools.embedder, texts, headed, tools.given.vectors_of(sample, texts))
 
 
 def _nothing_to_do(parent: Parent, tally: Tally) -> Report:

@@ -37,6 +37,20 @@ def index_command(
         str | None,
         typer.Option(help="A sentence-transformers model by name or folder.", show_default="all-MiniLM-L6-v2"),
     ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="Vectors made elsewhere: row by row those of the lines of the one JSONL source, each line a passage.",
+        ),
+    ] = None,
+    vectors_model: Annotated[
+        str | None,
+        typer.Option(
+            help="The model that made --vectors, so that questions can be embedded. Checked on a sample. "
+            "Absent: questions must bring a vector, or use the lexical leg.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Bring the index up to date with its sources: additions, changes and deletions.
@@ -54,7 +68,7 @@ def index_command(
     from store.settings import load_settings
 
     settings = load_settings(IndexerSettings, index=index, base_url=base_url, embedding_model=embedding_model)
-    request = Request(sources, add, allow_empty, include or (), exclude or ())
+    request = Request(sources, add, allow_empty, include or (), exclude or (), vectors, vectors_model)
     with watching() as progress:
         report = build(IndexDirectory(settings.index), request, settings, progress)
     if json:

@@ -48,6 +48,18 @@ def token_counter(tokenizer_file: Path) -> CountTokens:
     return count
 
 
+class WholeText:
+    """Does not split: a document is one passage, as whoever made its vector meant it."""
+
+    settings = SplitterSettings(version=SPLITTER_VERSION, passage_tokens=0, header_tokens_max=0)
+
+    def split(self, document: Document) -> list[Span]:
+        """One span without the white space around the text; none where that is all there is."""
+        text = document.text
+        start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+        return [_span(document, start, end)] if start < end else []
+
+
 class Splitter:
     """Splits documents; pure but for the tokenizer it was handed.
 
@@ -83,9 +95,7 @@ class Splitter:
                 right = at + len(piece.rstrip())
                 at += len(piece)
                 if left < right:
-                    section = section_path(document.sections, left)
-                    embedded = embedded_text(document.title, section, document.text[left:right])
-                    spans.append(Span(left, right, section, hashlib.sha256(embedded.encode()).digest()))
+                    spans.append(_span(document, left, right))
         return spans
 
     def _sections(self, document: Document) -> Iterator[tuple[int, int, int]]:
@@ -141,3 +151,9 @@ class Splitter:
             chunk_overlap=0,
             length_function=self._count,
         )
+
+
+def _span(document: Document, start: int, end: int) -> Span:
+    section = section_path(document.sections, start)
+    embedded = embedded_text(document.title, section, document.text[start:end])
+    return Span(start, end, section, hashlib.sha256(embedded.encode()).digest())

@@ -17,19 +17,22 @@ from store.passages import Origin, Span
 _SCHEMA = """
 CREATE TABLE documents (
     id TEXT PRIMARY KEY, version TEXT, title TEXT, url TEXT, metadata TEXT, access TEXT, sections TEXT, text TEXT,
-    source TEXT, file TEXT, input TEXT, spans TEXT) WITHOUT ROWID;
+    source TEXT, file TEXT, input TEXT, spans TEXT, line INTEGER) WITHOUT ROWID;
 CREATE TABLE ledger (source TEXT, file TEXT, rank INTEGER, line TEXT);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StagedDocument:
-    """A document with its version, where it came from, and its passages."""
+    """A document with its version, where it came from, its passages, and which line of its file it was (from 0; only
+    kept where its vector was given by line).
+    """
 
     document: Document
     version: str
     origin: Origin
     spans: list[Span]
+    line: int | None = None
 
 
 class Staging:
@@ -48,7 +51,7 @@ class Staging:
         self.passages = 0
 
     def add(
-        self, document: Document, version: str, origin: Origin, spans: Sequence[Span]
+        self, document: Document, version: str, origin: Origin, spans: Sequence[Span], line: int | None = None
     ) -> Literal["added", "duplicate", "collision"]:
         """Keep a document; one whose id came before is a duplicate if it is the same, else a collision."""
         access = json.dumps(sorted(document.access))
@@ -58,7 +61,7 @@ class Staging:
         if known is not None:
             return "duplicate" if known == (version, access) else "collision"
         self._connection.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 document.id,
                 version,
@@ -72,6 +75,7 @@ class Staging:
                 origin.file,
                 origin.input,
                 json.dumps([[s.start, s.end, s.section, s.embedded_hash.hex(), s.page] for s in spans]),
+                line,
             ),
         )
         self.documents += 1
@@ -81,7 +85,7 @@ class Staging:
     def in_row_order(self) -> Iterator[StagedDocument]:
         """All documents by id."""
         for record in self._connection.execute("SELECT * FROM documents ORDER BY id"):
-            document_id, version, title, url, metadata, access, sections, text, source, file, name, spans = record
+            document_id, version, title, url, metadata, access, sections, text, source, file, name, spans, line = record
             yield StagedDocument(
                 Document(
                     id=document_id,
@@ -98,6 +102,7 @@ class Staging:
                     Span(start, end, tuple(path), bytes.fromhex(key), page)
                     for start, end, path, key, page in json.loads(spans)
                 ],
+                line,
             )
 
     def note(self, line: LedgerFile | LedgerEntry) -> None:

@@ -75,7 +75,9 @@ async def ask_legs(
     failures = [one for one in (found_dense, found_lexical) if isinstance(one, Exception)]
     if len(failures) == 2:
         raise failures[0]
-    degraded = [f"{_name(failure, found_dense)}: {failure}; the other leg alone" for failure in failures]
+    degraded = [
+        f"{_name(failure, found_dense)}: {str(failure).rstrip('.')}; the other leg alone" for failure in failures
+    ]
     return LegResults(
         None if isinstance(found_dense, Exception) else _scores(found_dense),
         None if isinstance(found_lexical, Exception) else _scores(found_lexical),

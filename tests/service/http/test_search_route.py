@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from indexer.build import Request, build
+from indexer.progress import Silent
+from indexer.settings import IndexerSettings
 from service.contract import SearchResponse
 from store.errors import LegUnavailable
+from store.index import IndexDirectory
 
 
 def short(value) -> str:
@@ -161,3 +166,26 @@ def test_a_deadline_header_that_is_no_number_above_0_is_refused(client, header):
     response = client.post("/v1/search", json={"query": "a"}, headers={"X-Request-Deadline-Ms": header})
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"] == ["header", "x-request-deadline-ms"]
+
+
+def test_an_index_whose_model_nobody_named_takes_vectors_and_refuses_to_guess(client_over, tmp_path):
+    (tmp_path / "docs.jsonl").write_text('{"id": "a", "text": "otter"}\n{"id": "b", "text": "heron"}\n')
+    np.save(tmp_path / "rows.npy", np.eye(2, dtype=np.float32))
+    request = Request([str(tmp_path / "docs.jsonl")], vectors=tmp_path / "rows.npy")
+    build(IndexDirectory(tmp_path / "index"), request, IndexerSettings(), Silent())
+    client = client_over(tmp_path / "index")
+
+    given = search(client, query="otter", mode="dense", vector=[0.1, 0.9], top_k=1)
+    refused = search(client, query="otter", mode="dense")
+    hybrid = search(client, query="otter")
+
+    assert [one["document"]["id"] for one in given.json()["results"]] == ["b"]
+    assert (refused.status_code, refused.json()["detail"]) == (
+        504,
+        "the dense leg is not available: the index admits no query encoder; send a vector.",
+    )
+    assert hybrid.status_code == 200
+    assert [one["document"]["id"] for one in hybrid.json()["results"]] == ["a"]
+    assert hybrid.json()["degraded"] == [
+        "dense: the dense leg is not available: the index admits no query encoder; send a vector; the other leg alone"
+    ]

@@ -1,0 +1,143 @@
+"""Where a passage's vector comes from: the cache, the parent snapshot, the model, or a file that somebody else made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from indexer.cache import EmbeddingCache
+from indexer.embed import DocumentEmbedder, encode_sorted
+from indexer.parent import Parent
+from indexer.progress import Progress
+from indexer.staging import StagedDocument
+from store.embedding import EmbeddingSpace, Vectors, unit_rows
+from store.errors import InputError, SpaceMismatch, UsageError
+from store.files import sha256_file
+
+PARITY_MIN = 0.99
+"""Least cosine between a given vector and the named model's own vector of the same text."""
+
+
+class VectorSource(Protocol):
+    """Gives the vectors of staged passages, window by window."""
+
+    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:
+        """float32, shape (passages of the window, dimension), in row order; `texts` are what is embedded for each."""
+        ...
+
+    @property
+    def embedded(self) -> int:
+        """How many texts were embedded so far."""
+        ...
+
+
+class Embedding:
+    """Vectors from the cache, else from the parent snapshot (of the same space), else embedded now and cached."""
+
+    def __init__(
+        self, embedder: DocumentEmbedder, cache: EmbeddingCache, parent: Parent | None, progress: Progress
+    ) -> None:
+        self._embedder = embedder
+        self._cache = cache
+        self._parent = parent
+        self._progress = progress
+        self.embedded = 0
+
+    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:
+        """The vector of every text; equal texts are embedded once."""
+        hashes = [span.embedded_hash for staged in window for span in staged.spans]
+        wanted = dict(zip(hashes, texts, strict=True))
+        known = self._cache.get(list(wanted))
+        if self._parent is not None:
+            for key in wanted.keys() - known.keys():
+                vector = self._parent.vector_of(key)
+                if vector is not None:
+                    known[key] = vector
+        missing = [key for key in wanted if key not in known]
+
+        def keep(positions: Sequence[int], vectors: Vectors) -> None:
+            keys = [missing[position] for position in positions]
+            self._cache.put(keys, vectors)
+            known.update(zip(keys, vectors, strict=True))
+            self._progress.advance(len(keys))
+
+        encode_sorted(self._embedder, [wanted[key] for key in missing], keep)
+        self.embedded += len(missing)
+        found = np.empty((len(hashes), self._embedder.space.dimension), np.float32)
+        for row, key in enumerate(hashes):
+            found[row] = known[key]
+        return found
+
+
+class GivenVectors:
+    """Vectors from a `.npy` file, row by row those of the lines of one JSONL file.
+
+    Args:
+        path: a two-dimensional array of floats; it is mapped, never read whole, and never unpickled.
+
+    Raises UsageError where it is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            rows: Any = np.lib.format.open_memmap(path, mode="r")  # refuses pickled objects
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"vectors {path} cannot be read as a .npy array: {error}.") from error
+        if rows.ndim != 2 or rows.dtype.kind != "f" or not rows.shape[1]:
+            found = f"{rows.dtype} of shape {rows.shape}"
+            raise UsageError(f"vectors {path}: expected floats of shape (lines, dimension), found {found}.")
+        self.path = path
+        self._rows = rows
+        self.sha256 = sha256_file(path)
+        self.embedded = 0
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self._rows.shape[1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def of_line(self, line: int) -> Vectors:
+        """The vector of the line with this number (from 0), float32, unit length. Raises InputError ("bad_vector")."""
+        vector: Vectors = np.asarray(self._rows[line], np.float32)
+        if not np.isfinite(vector).all() or not vector.any():
+            raise InputError("bad_vector", f"row {line} of {self.path.name} is zero or not finite.")
+        unit: Vectors = unit_rows(vector[None, :])[0]
+        return unit
+
+    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:  # noqa: ARG002
+        """The rows that were staged for these passages, of unit length."""
+        lines = np.array([staged.line for staged in window for _ in staged.spans], np.int64)
+        return unit_rows(np.asarray(self._rows[lines], np.float32))
+
+
+def unknown_space(dimension: int) -> EmbeddingSpace:
+    """The space of vectors whose model nobody named: only vectors can be asked for, never texts embedded."""
+    return EmbeddingSpace(
+        model="unknown",
+        weights_sha256="",
+        tokenizer_sha256="",
+        pooling="",
+        dimension=dimension,
+        normalised=True,
+        max_tokens=0,
+    )
+
+
+def require_parity(embedder: DocumentEmbedder, texts: Sequence[str], headed: Sequence[str], vectors: Vectors) -> None:
+    """Raise SpaceMismatch unless given vectors are what this model makes of these texts, with or without a header."""
+    if vectors.shape[1] != embedder.space.dimension:
+        raise SpaceMismatch("dimension", embedder.space.dimension, vectors.shape[1])
+    cosines = [np.einsum("ij,ij->i", embedder.encode_documents(form), vectors) for form in (texts, headed)]
+    worst = float(np.maximum(*cosines).min(initial=1.0))
+    if worst < PARITY_MIN:
+        raise SpaceMismatch(
+            f"vectors given for model {embedder.space.model} (least cosine to its own, over {len(texts)} texts)",
+            f">= {PARITY_MIN}",
+            round(worst, 4),
+        )
