@@ -378,7 +378,7 @@ def _add(
     try:
         version = document.version
         if tools.given is not None and line < len(tools.given):
-            tools.given.of_line(line)
+            tools.given.check_line(line)
     except InputError as error:
         refused = Quarantined(origin.input, error.reason, f"{origin.input}: {error.message}", document.id)
         ledger.set_aside(origin.source, origin.file, refused)

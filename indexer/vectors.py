@@ -102,13 +102,11 @@ class GivenVectors:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def of_line(self, line: int) -> Vectors:
-        """The vector of the line with this number (from 0), float32, unit length. Raises InputError ("bad_vector")."""
-        vector: Vectors = np.asarray(self._rows[line], np.float32)
-        if not np.isfinite(vector).all() or not vector.any():
+    def check_line(self, line: int) -> None:
+        """Raise InputError ("bad_vector") where the row of the line with this number (from 0) has no direction."""
+        length = float(np.linalg.norm(self._rows[line]))
+        if not 0 < length < float("inf"):  # a NaN is neither
             raise InputError("bad_vector", f"row {line} of {self.path.name} is zero or not finite.")
-        unit: Vectors = unit_rows(vector[None, :])[0]
-        return unit
 
     def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:  # noqa: ARG002
         """The rows that were staged for these passages, of unit length."""

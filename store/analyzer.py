@@ -18,6 +18,7 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)?")
+_SPACED_TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")  # the same, where no such script occurs, in half the time
 _TERM_CHARS_MAX = 128
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _WORD_PARTS = re.compile("_+")
@@ -62,17 +63,24 @@ class Analyzer:
     def terms(self, text: str) -> list[str]:
         """The index terms of `text`."""
         folded = unicodedata.normalize("NFKC", text).casefold()
-        terms: list[str] = []
-        words: list[str] = []
-        for match in _TOKEN.finditer(folded):
-            token = match.group()
-            if _IS_UNSPACED.match(token):
-                terms.extend(_bigrams(token))
-            elif token not in self._stop_words:
-                words.append(token[:_TERM_CHARS_MAX])
-                if "_" in token:  # max_connections is found by its parts too
-                    words.extend(part for part in _WORD_PARTS.split(token[:_TERM_CHARS_MAX]) if part)
-        return terms + self._stemmed(words)
+        if not _IS_UNSPACED.search(folded):
+            return self._stemmed(self._words(_SPACED_TOKEN.findall(folded)))
+        tokens = _TOKEN.findall(folded)
+        unspaced = [token for token in tokens if _IS_UNSPACED.match(token)]
+        spaced = [token for token in tokens if not _IS_UNSPACED.match(token)]
+        return [pair for token in unspaced for pair in _bigrams(token)] + self._stemmed(self._words(spaced))
+
+    def _words(self, tokens: list[str]) -> list[str]:
+        """Without stop words, none too long, and those joined by underscores also in their parts."""
+        words = [token[:_TERM_CHARS_MAX] for token in tokens if token not in self._stop_words]
+        if not any("_" in word for word in words):
+            return words
+        parted: list[str] = []
+        for word in words:
+            parted.append(word)
+            if "_" in word:  # max_connections is found by its parts too
+                parted.extend(part for part in _WORD_PARTS.split(word) if part)
+        return parted
 
     def _stemmed(self, words: list[str]) -> list[str]:
         if self.language == "none":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +51,7 @@ class LedgerFile:
 def ledger_line(line: LedgerFile | LedgerEntry) -> str:
     """The JSON of one line, without its newline."""
     kind = "file" if isinstance(line, LedgerFile) else "input"
-    fields = {key: value for key, value in asdict(line).items() if value is not None}
+    fields = {name: value for name in line.__slots__ if (value := getattr(line, name)) is not None}
     return json.dumps({"kind": kind, **fields}, ensure_ascii=False)
 
 
