@@ -7,9 +7,12 @@ row that shares no term with the question is never returned.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +87,11 @@ class TermIndex:
     def __init__(self, folder: Path, rows: int) -> None:
         import tantivy
 
-        with tempfile.TemporaryDirectory(prefix="footnote-terms-") as links:
+        with _private_folder() as links:
             for entry in folder.iterdir():
-                (Path(links) / entry.name).symlink_to(entry.resolve())
+                (links / entry.name).symlink_to(entry.resolve())
             try:
-                index = tantivy.Index.open(links)
+                index = tantivy.Index.open(str(links))
                 index.config_reader(reload_policy="manual")
                 self._searcher = index.searcher()  # maps every file of every segment
             except ValueError as error:
@@ -110,7 +113,8 @@ class TermIndex:
             if len(selected) <= _ROW_SET_MAX:
                 rows, scores = self._run(self._within(query, selected), max(len(selected), 1))
                 return best(rows, scores, k)
-        fetch = min(self._rows, k + _ASIDE)
+        # tantivy breaks ties by address: in one segment by row. Of several, more are fetched, to break them here.
+        fetch = min(self._rows, k if self._in_row_order else k + _ASIDE)
         while True:
             rows, scores = self._run(query, fetch)
             exhausted = len(rows) < fetch or fetch >= self._rows
@@ -162,3 +166,17 @@ class TermIndex:
         else:
             rows = np.array(self._searcher.fast_field_values("row", [address for _, address in hits]), np.int64)
         return rows, scores
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards, though a thread of tantivy's may still put a lock file there for a moment."""
+    folder = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
+    try:
+        yield folder
+    finally:
+        for _ in range(100):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.005)
