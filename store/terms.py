@@ -7,9 +7,12 @@ row that shares no term with the question is never returned.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,20 @@ def _schema() -> Any:
     return builder.build()
 
 
+@contextmanager
+def _folder_for_a_moment() -> Iterator[str]:
+    """A private folder that is gone afterwards, although tantivy's own thread may still put its lock file there."""
+    folder = tempfile.mkdtemp(prefix="footnote-terms-")
+    try:
+        yield folder
+    finally:
+        for _ in range(100):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not Path(folder).exists():
+                break
+            time.sleep(0.001)
+
+
 class TermIndex:
     """The opened index. tantivy wants to write a lock beside the files even to read, so a private folder of links to
     them is opened instead, for as long as opening takes: a read-only mount works, and nothing stays behind.
@@ -84,7 +101,7 @@ class TermIndex:
     def __init__(self, folder: Path, rows: int) -> None:
         import tantivy
 
-        with tempfile.TemporaryDirectory(prefix="footnote-terms-") as links:
+        with _folder_for_a_moment() as links:
             for entry in folder.iterdir():
                 (Path(links) / entry.name).symlink_to(entry.resolve())
             try:
