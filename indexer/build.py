@@ -2,58 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
-from indexer.embed import DocumentEmbedder, SentenceTransformerEmbedder
+from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
-from indexer.load import LOADER_VERSION, load
-from indexer.model import hash_embedder, locate, read_space
-from indexer.parent import Parent, open_parent
+from indexer.gave_way import FILE_NAME as GAVE_WAY
+from indexer.intake import Intake
+from indexer.parent import FileKey, Parent, open_parent
 from indexer.progress import Progress
 from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
 from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
-from indexer.split import CountTokens, Splitter, WholeText, token_counter, word_counter
 from indexer.staging import Staging
-from indexer.vectors import Embedding, GivenVectors, VectorSource, require_parity, unknown_space
-from store.analyzer import Analyzer
-from store.document import Document, embedded_text
+from indexer.tools import Request, Tools, make_tools
+from indexer.vectors import Embedding, VectorSource, require_parity
+from store.document import embedded_text
 from store.embedding import EmbeddingSpace
-from store.errors import InputError, SourceError, StoreCorrupt, UsageError
+from store.errors import SourceError, StoreCorrupt, UsageError
 from store.files import check_file, sha256_file
 from store.index import IndexDirectory, now
 from store.ledger import LedgerEntry, LedgerFile
 from store.manifest import FORMAT_VERSION, Counts, Manifest, QueryEncoderEntry
-from store.passages import Origin
 from store.vectors import build_index, open_vectors
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `footnote index` was asked to do.
-
-    Args:
-        sources: as given: PATH or NAME=PATH.
-        add: keep what other sources brought.
-        allow_empty: a source may be missing, or have nothing left.
-        include, exclude: globs on relative paths.
-        vectors: a .npy file with the vector of each line of the one JSONL source.
-        vectors_model: the model that made them; absent, only vectors can be asked for.
-    """
-
-    sources: Sequence[str]
-    add: bool = False
-    allow_empty: bool = False
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    vectors: Path | None = None
-    vectors_model: str | None = None
+__all__ = ["Report", "Request", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +53,22 @@ class Report:
     removed: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tools:
-    """What a build works with. Without an embedder the vectors are given; so they are where `given` is set."""
-
-    space: EmbeddingSpace
-    embedder: DocumentEmbedder | None
-    model_folder: Path | None
-    given: GivenVectors | None
-    splitter: Splitter | WholeText
-    analyzer: Analyzer
-    recipe: str
-
-
 def build(index: IndexDirectory, request: Request, settings: IndexerSettings, progress: Progress) -> Report:
     """Bring the index up to date with its sources and publish what changed; nothing changed, nothing published.
 
     The old snapshot stays whole until the new one is; a run that is stopped resumes from the embedding cache.
     Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
-    tools = _tools(settings, request)
+    tools = make_tools(settings, request)
     sources = _sources(request)
     with index.lock():
-        parent = open_parent(index)
+        warnings: list[str] = []
+        parent = _unless_damaged(request, warnings, lambda: open_parent(index))
         try:
-            return _build(index, request, settings, progress, tools, sources, parent)
+            return _build(index, request, settings, progress, tools, sources, parent, warnings)
         finally:
             if parent is not None:
-                parent.reader.close()
+                parent.close()
 
 
 def _build(
@@ -108,9 +76,10 @@ def _build(
     request: Request,
     settings: IndexerSettings,
     progress: Progress,
-    tools: _Tools,
+    tools: Tools,
     sources: Sequence[Source],
     parent: Parent | None,
+    warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
     found = list(_scan(sources, request, tools.recipe, progress))
@@ -120,19 +89,25 @@ def _build(
     encoder = _known_encoders(index, tools, parent)
     if parent is not None and encoder is not None and _unchanged(parent, found, sources, request, tools):
         return _nothing_to_do(parent, parent.tally)
+    if parent is not None:
+        parent = _unless_damaged(request, warnings, parent.verified)
+        encoder = encoder if parent is not None else None
 
     with index.build_folder() as folder:
         staging = Staging(folder / "staging.sqlite")
         cache = None if tools.given else _cache(index, tools.space)
         try:
-            ledger, to_embed = _stage(found, sources, request, settings, tools, parent, staging, cache, progress)
+            intake = Intake(tools.splitter, tools.space, tools.given, settings.base_url, staging, cache)
+            ledger = intake.ledger
+            _take_in(intake, found, sources, request, tools, parent, progress)
             _refuse_emptied(sources, request, parent, ledger, staging)
             staging.write_ledger(folder / "ledger.jsonl")
             content = staging.content_sha256(folder / "ledger.jsonl")
             if parent is not None and encoder is not None and _same_content(parent, content, tools):
                 return _nothing_to_do(parent, ledger.tally)
+            staging.write_gave_way(folder / GAVE_WAY)
             _require_parity(tools, staging)
-            progress.phase("Embedding", to_embed)
+            progress.phase("Embedding", intake.to_embed)
             vector_source = _vector_source(tools, cache, parent, progress)
             write_rows(folder, staging, vector_source, tools.analyzer)
             progress.phase("Building the vector index")
@@ -164,7 +139,6 @@ def _build(
         )
         published = index.publish(folder, manifest)
     removed = index.prune(settings.keep_generations)
-    warnings = []
     if not chosen.meets_target:
         warnings.append(f"dense recall@10 is {chosen.recall_at_10} ({chosen.kind}), below the target of 0.99.")
     return Report(
@@ -182,51 +156,15 @@ def _build(
     )
 
 
-def _tools(settings: IndexerSettings, request: Request) -> _Tools:
-    given = None
-    if request.vectors is None and request.vectors_model is not None:
-        raise UsageError("--vectors-model says what made --vectors.", fix="Give both, or --embedding-model.")
-    if request.vectors is not None:
-        if request.add or len(request.sources) != 1:
-            raise UsageError("--vectors goes with exactly one source, a JSONL file, and not with --add.")
-        given = GivenVectors(request.vectors)
-        if request.vectors_model is None:
-            space = unknown_space(given.dimension)
-            return _with_splitter(settings, space, None, None, given, WholeText())
-        settings = settings.model_copy(update={"embedding_model": request.vectors_model})
-    count: CountTokens
-    model_free = hash_embedder(settings.embedding_model)
-    embedder: DocumentEmbedder
-    if model_free is not None:
-        embedder, folder, count = model_free, None, word_counter
-    else:
-        folder = locate(settings.embedding_model)
-        space = read_space(
-            settings.embedding_model,
-            folder,
-            query_prefix=settings.query_prefix,
-            document_prefix=settings.document_prefix,
-        )
-        embedder = SentenceTransformerEmbedder(folder, space, batch=settings.embedding_batch)
-        count = token_counter(folder / "tokenizer.json")
-    most = embedder.space.max_tokens - 2
-    splitter = WholeText() if given else Splitter(count, min(settings.passage_tokens or most, most))
-    return _with_splitter(settings, embedder.space, embedder, folder, given, splitter)
-
-
-def _with_splitter(
-    settings: IndexerSettings,
-    space: EmbeddingSpace,
-    embedder: DocumentEmbedder | None,
-    folder: Path | None,
-    given: GivenVectors | None,
-    splitter: Splitter | WholeText,
-) -> _Tools:
-    recipe = f"{LOADER_VERSION}|{settings.base_url}|{splitter.settings}|{space.tokenizer_sha256}"
-    if given is not None:  # other vectors make another index of the same lines
-        recipe += f"|{given.sha256}"
-    digest = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    return _Tools(space, embedder, folder, given, splitter, Analyzer(settings.language), digest)
+def _unless_damaged(request: Request, warnings: list[str], parent: Callable[[], Parent | None]) -> Parent | None:
+    """The snapshot to start from; none where it is damaged and the sources given are all that is wanted anyway."""
+    try:
+        return parent()
+    except StoreCorrupt as error:
+        if request.add:  # what other sources brought is only there
+            raise
+        warnings.append(f"{error.message} Everything was read from the sources again.")
+        return None
 
 
 def _cache(index: IndexDirectory, space: EmbeddingSpace) -> EmbeddingCache:
@@ -234,7 +172,7 @@ def _cache(index: IndexDirectory, space: EmbeddingSpace) -> EmbeddingCache:
 
 
 def _vector_source(
-    tools: _Tools, cache: EmbeddingCache | None, parent: Parent | None, progress: Progress
+    tools: Tools, cache: EmbeddingCache | None, parent: Parent | None, progress: Progress
 ) -> VectorSource:
     if tools.given is not None:
         return tools.given
@@ -284,12 +222,17 @@ def _scan(sources: Sequence[Source], request: Request, recipe: str, progress: Pr
 
 
 def _unchanged(
-    parent: Parent, found: Sequence[_Found], sources: Sequence[Source], request: Request, tools: _Tools
+    parent: Parent, found: Sequence[_Found], sources: Sequence[Source], request: Request, tools: Tools
 ) -> bool:
     """Whether every file is the one read before, no file is missing, and the same space, analyzer and splitter hold."""
     names = {source.name for source in sources}
-    known = {key: line for key, line in parent.files.items() if not request.add or key[0] in names}
-    here = {(name, line.file): line for name, _, line in found if line is not None}
+    known = {key: lines for key, lines in parent.files.items() if not request.add or key[0] in names}
+    here: dict[FileKey, list[LedgerFile]] = {}
+    for name, _, line in found:
+        if line is not None:
+            here.setdefault((name, line.file), []).append(line)
+    if known.keys() != here.keys() or any(set(known[key]) != set(here[key]) for key in here):
+        return False
     set_aside = {(name, item.input) for name, item, line in found if line is None and isinstance(item, Quarantined)}
     before = {
         (entry.source, entry.input)
@@ -297,10 +240,10 @@ def _unchanged(
         if key not in parent.files and (not request.add or key[0] in names)
         for entry in entries
     }
-    return known == here and set_aside == before and bool(here) and _same_tools(parent, tools)
+    return set_aside == before and bool(here) and _same_tools(parent, tools)
 
 
-def _same_tools(parent: Parent, tools: _Tools) -> bool:
+def _same_tools(parent: Parent, tools: Tools) -> bool:
     manifest = parent.manifest
     return (
         manifest.space == tools.space
@@ -309,88 +252,50 @@ def _same_tools(parent: Parent, tools: _Tools) -> bool:
     )
 
 
-def _same_content(parent: Parent, content: str, tools: _Tools) -> bool:
+def _same_content(parent: Parent, content: str, tools: Tools) -> bool:
     return parent.manifest.content_sha256 == content and _same_tools(parent, tools)
 
 
-def _stage(
+def _take_in(
+    intake: Intake,
     found: Sequence[_Found],
     sources: Sequence[Source],
     request: Request,
-    settings: IndexerSettings,
-    tools: _Tools,
+    tools: Tools,
     parent: Parent | None,
-    staging: Staging,
-    cache: EmbeddingCache | None,
     progress: Progress,
-) -> tuple[Ledger, int]:
-    """Stage every document, read anew or carried over, and account for every input."""
-    ledger = Ledger(staging)
-    to_embed = 0
-    progress.phase("Reading and splitting", len(found))
+) -> None:
+    """Stage every document, read anew or carried over, and account for every input.
+
+    Sources come by name, given ones and those that --add keeps alike: which of two documents with one id is kept must
+    not depend on when they came.
+    """
+    steps: list[tuple[str, Callable[[], None]]] = []
+    times = Counter((name, item.relative) for name, item, _ in found if isinstance(item, SourceFile))
     for name, item, line in found:
-        progress.advance()
         if isinstance(item, Quarantined):
-            ledger.set_aside(name, item.input, item)
+            steps.append((name, partial(intake.ledger.set_aside, name, item.input, item)))
             continue
         assert line is not None
         key = (name, item.relative)
         if (
             parent is not None
-            and parent.files.get(key) == line
-            and not parent.gave_way(key)
+            and parent.files.get(key) == [line]
+            and times[key] == 1  # where sources share a name, whose documents are whose is not kept
+            and parent.can_be_carried(key)
             and tools.given is None  # which line a document was is not kept
         ):
-            parent.carry_over(key, staging, ledger)
-            continue
-        ledger.file(line)
-        number = -1
-        for number, loaded in enumerate(load(item, base_url=settings.base_url)):
-            if isinstance(loaded, Quarantined):
-                ledger.set_aside(name, item.relative, loaded)
-            else:
-                origin = Origin(name, item.relative, _input_of(item, loaded))
-                to_embed += _add(loaded, origin, number, tools, staging, cache, ledger)
-        if tools.given is not None and number + 1 != len(tools.given):
-            raise SourceError(
-                f"{tools.given.path} has {len(tools.given)} rows, and {item.input} has {number + 1} lines; "
-                "nothing was published.",
-                fix="There must be one row for each line that is not blank, in the same order.",
-            )
+            steps.append((name, partial(intake.carry_over, parent, key)))
+        else:
+            steps.append((name, partial(intake.read, item, line)))
     if request.add and parent is not None:
         given = {source.name for source in sources}
-        for key in sorted(parent.files.keys() | parent.set_aside.keys()):
-            if key[0] not in given:
-                parent.carry_over(key, staging, ledger)
-    return ledger, to_embed
-
-
-def _add(
-    document: Document,
-    origin: Origin,
-    line: int,
-    tools: _Tools,
-    staging: Staging,
-    cache: EmbeddingCache | None,
-    ledger: Ledger,
-) -> int:
-    """Split and stage one document; returns how many texts the cache does not have a vector for."""
-    try:
-        version = document.version
-        if tools.given is not None and line < len(tools.given):
-            tools.given.check_line(line)
-    except InputError as error:
-        refused = Quarantined(origin.input, error.reason, f"{origin.input}: {error.message}", document.id)
-        ledger.set_aside(origin.source, origin.file, refused)
-        return 0
-    spans = tools.splitter.split(document)
-    outcome = staging.add(document, version, origin, spans, None if tools.given is None else line)
-    ledger.staged(outcome, document.id, origin)
-    return 0 if cache is None else cache.missing(list({span.embedded_hash for span in spans}))
-
-
-def _input_of(file: SourceFile, document: Document) -> str:
-    return file.input if document.id == file.input else f"{file.input}#{document.id}"
+        kept = sorted(key for key in parent.files.keys() | parent.set_aside.keys() if key[0] not in given)
+        steps.extend((key[0], partial(intake.carry_over, parent, key)) for key in kept)
+    progress.phase("Reading and splitting", len(steps))
+    for _, step in sorted(steps, key=itemgetter(0)):
+        progress.advance()
+        step()
 
 
 def _refuse_emptied(
@@ -414,7 +319,7 @@ def _refuse_emptied(
         )
 
 
-def _known_encoders(index: IndexDirectory, tools: _Tools, parent: Parent | None) -> list[QueryEncoderEntry] | None:
+def _known_encoders(index: IndexDirectory, tools: Tools, parent: Parent | None) -> list[QueryEncoderEntry] | None:
     """The parent's query encoders, if they are of this space and their files are whole; none are wanted where no model
     is known.
     """
@@ -431,7 +336,7 @@ def _known_encoders(index: IndexDirectory, tools: _Tools, parent: Parent | None)
     return [entry]
 
 
-def _make_encoders(index: IndexDirectory, tools: _Tools, staging: Staging) -> list[QueryEncoderEntry]:
+def _make_encoders(index: IndexDirectory, tools: Tools, staging: Staging) -> list[QueryEncoderEntry]:
     if not isinstance(tools.embedder, SentenceTransformerEmbedder) or tools.model_folder is None:
         return [QueryEncoderEntry(kind="hash")]
     samples: list[str] = []
@@ -442,7 +347,7 @@ def _make_encoders(index: IndexDirectory, tools: _Tools, staging: Staging) -> li
     return [ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32])]
 
 
-def _require_parity(tools: _Tools, staging: Staging) -> None:
+def _require_parity(tools: Tools, staging: Staging) -> None:
     """Believe that given vectors are the named model's only after comparing a few of them."""
     if tools.given is None or tools.embedder is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from indexer.gave_way import GaveWay
 from store.document import Document, Section
 from store.ledger import LedgerEntry, LedgerFile, ledger_line
 from store.passages import Origin, Span
@@ -19,6 +21,7 @@ CREATE TABLE documents (
     id TEXT PRIMARY KEY, version TEXT, title TEXT, url TEXT, metadata TEXT, access TEXT, sections TEXT, text TEXT,
     source TEXT, file TEXT, input TEXT, spans TEXT, line INTEGER) WITHOUT ROWID;
 CREATE TABLE ledger (source TEXT, file TEXT, rank INTEGER, line TEXT);
+CREATE TABLE gave_way (number INTEGER PRIMARY KEY, source TEXT, file TEXT, id TEXT, line TEXT);
 """
 
 
@@ -53,13 +56,22 @@ class Staging:
     def add(
         self, document: Document, version: str, origin: Origin, spans: Sequence[Span], line: int | None = None
     ) -> Literal["added", "duplicate", "collision"]:
-        """Keep a document; one whose id came before is a duplicate if it is the same, else a collision."""
+        """Keep a document; one whose id came before is a duplicate if it is the same, else a collision, and is noted as
+        one that gave way.
+        """
         access = json.dumps(sorted(document.access))
+        sections = json.dumps([[s.start, s.level, s.title] for s in document.sections], ensure_ascii=False)
         known = self._connection.execute(
-            "SELECT version, access FROM documents WHERE id = ?", (document.id,)
+            "SELECT version, access, sections FROM documents WHERE id = ?", (document.id,)
         ).fetchone()
         if known is not None:
-            return "duplicate" if known == (version, access) else "collision"
+            equal = known == (version, access, sections)
+            left_out = GaveWay(origin, document.id, version, None if equal else document)
+            self._connection.execute(
+                "INSERT INTO gave_way (source, file, id, line) VALUES (?, ?, ?, ?)",
+                (origin.source, origin.file, document.id, left_out.to_line()),
+            )
+            return "duplicate" if known[:2] == (version, access) else "collision"
         self._connection.execute(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -69,7 +81,7 @@ class Staging:
                 document.url,
                 json.dumps(dict(document.metadata), ensure_ascii=False),
                 access,
-                json.dumps([[s.start, s.level, s.title] for s in document.sections], ensure_ascii=False),
+                sections,
                 document.text,
                 origin.source,
                 origin.file,
@@ -117,6 +129,17 @@ class Staging:
         with path.open("w", encoding="utf-8") as stream:
             for (line,) in self._connection.execute("SELECT line FROM ledger ORDER BY source, file, rank, line"):
                 stream.write(line + "\n")
+
+    def write_gave_way(self, path: Path) -> None:
+        """Write the documents that gave way by source, file and id, those of one id as they came; no file where there
+        are none.
+        """
+        lines = self._connection.execute("SELECT line FROM gave_way ORDER BY source, file, id, number")
+        first = next(lines, None)
+        if first is not None:
+            with path.open("w", encoding="utf-8") as stream:
+                for (line,) in itertools.chain([first], lines):
+                    stream.write(line + "\n")
 
     def content_sha256(self, ledger: Path) -> str:
         """sha256 over every document's id, version, access and spans, and the ledger: equal content, equal value."""

@@ -143,8 +143,9 @@ def rollback(
     from store.settings import IndexSettings, load_settings
 
     directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
-    directory.require_current()
-    with directory.lock():
+    if not directory.published():
+        directory.require_current()
+    with directory.lock():  # a damaged CURRENT is what this mends
         current = directory.rollback(generation)
     typer.echo(f"current is now {current.name}")
 

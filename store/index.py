@@ -63,13 +63,24 @@ class IndexDirectory:
             yield
 
     def current(self) -> Current | None:
-        """What CURRENT points at; None where nothing was ever published. Raises StoreCorrupt on any other content."""
+        """What CURRENT points at; None where nothing was ever published.
+
+        Raises StoreCorrupt on any other content, UsageError where the index cannot be looked at.
+        """
         try:
+            if self.current_file.exists() and not self.current_file.is_file():  # a pipe would be waited for
+                raise StoreCorrupt(str(self.current_file), "a file", "something else")
             text = self.current_file.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
             return None
         except NotADirectoryError as error:
             raise UsageError(f"{self.path} is a file, not an index directory.", fix="Give another --index.") from error
+        except PermissionError as error:
+            raise UsageError(
+                f"{self.current_file} cannot be read: {error.strerror}.", fix="Check who owns the index and its rights."
+            ) from error
+        except OSError as error:  # a link to itself, a failing disk
+            raise StoreCorrupt(str(self.current_file), "a readable file", error.strerror) from error
         match = _CURRENT.match(text)
         if match is None:
             raise StoreCorrupt(str(self.current_file), "`<snapshot name> <sha256>`", repr(text[:100]))
@@ -141,9 +152,12 @@ class IndexDirectory:
         files.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
 
     def next_generation(self) -> int:
-        """One more than any generation there is, or that CURRENT names."""
+        """One more than any generation there is, or that CURRENT names where it can be read."""
         known = [int(path.name.partition("-")[0]) for path in self.published()]
-        current = self.current()
+        try:
+            current = self.current()
+        except StoreCorrupt:
+            current = None
         return max([*known, current.generation if current else 0], default=0) + 1
 
     def history(self) -> list[tuple[Path, Manifest]]:

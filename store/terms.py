@@ -75,6 +75,20 @@ def _schema() -> Any:
     return builder.build()
 
 
+@contextmanager
+def _folder_for_a_moment() -> Iterator[Path]:
+    """A private folder that is gone afterwards, although tantivy's own thread may still put its lock file there."""
+    folder = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
+    try:
+        yield folder
+    finally:
+        for _ in range(100):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.005)
+
+
 class TermIndex:
     """The opened index. tantivy wants to write a lock beside the files even to read, so a private folder of links to
     them is opened instead, for as long as opening takes: a read-only mount works, and nothing stays behind.
@@ -87,7 +101,7 @@ class TermIndex:
     def __init__(self, folder: Path, rows: int) -> None:
         import tantivy
 
-        with _private_folder() as links:
+        with _folder_for_a_moment() as links:
             for entry in folder.iterdir():
                 (links / entry.name).symlink_to(entry.resolve())
             try:
@@ -166,17 +180,3 @@ class TermIndex:
         else:
             rows = np.array(self._searcher.fast_field_values("row", [address for _, address in hits]), np.int64)
         return rows, scores
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards, though a thread of tantivy's may still put a lock file there for a moment."""
-    folder = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
-    try:
-        yield folder
-    finally:
-        for _ in range(100):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.005)
