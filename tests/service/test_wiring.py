@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -84,6 +85,7 @@ def test_a_damaged_new_snapshot_leaves_the_old_one_serving(wired, make_index, js
 
 
 def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdraws_it(wired, monkeypatch):
+    """The kept snapshot before it is served instead, and hashed in full first."""
     monkeypatch.setattr(store.local, "HASH_ALL_BYTES_MAX", 0)
     newest = IndexDirectory(wired.settings.index).published()[-1]
     ledger = newest / "ledger.jsonl"
@@ -91,9 +93,10 @@ def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdr
 
     assert wired.reload()
 
-    wait_until(lambda: not wired.holder.ready)
-    assert "ledger.jsonl is damaged" in (wired.last_error or "")
+    wait_until(lambda: wired.holder.generation == 1)
+    assert re.search(r"serving generation 1: generation 2 is damaged: .*ledger.jsonl is damaged", wired.degraded)
     assert wired.reload() is False  # nothing new to open
+    assert wired.degraded
 
 
 def test_two_hundred_swaps_under_requests_fail_none_and_mix_none(wired):
