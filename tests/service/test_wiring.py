@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 
 import pytest
@@ -12,8 +11,7 @@ import store.local
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import IndexMissing, StoreCorrupt
-from store.files import sha256_file
-from store.index import Current, IndexDirectory
+from store.index import IndexDirectory
 
 
 @pytest.fixture
@@ -97,32 +95,3 @@ def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdr
     assert re.search(r"serving generation 1: generation 2 is damaged: .*ledger.jsonl is damaged", wired.degraded)
     assert wired.reload() is False  # nothing new to open
     assert wired.degraded
-
-
-def test_two_hundred_swaps_under_requests_fail_none_and_mix_none(wired):
-    wired.reload()
-    directory = IndexDirectory(wired.settings.index)
-    targets = [Current(path.name, sha256_file(path / "manifest.json")) for path in directory.published()]
-    texts = {1: "Otters sleep.", 2: "Otters wake."}
-    failures, stop = [], threading.Event()
-
-    def read():
-        while not stop.is_set():
-            try:
-                with wired.holder.lease() as engine:
-                    (document,) = engine.snapshot.reader.document(id="d")
-                    assert document.text == texts[engine.snapshot.facts.generation]
-            except Exception as error:  # noqa: BLE001  # every failure counts
-                failures.append(error)
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for number in range(200):
-        directory.point_current_at(targets[number % 2])
-        wired.reload()
-    stop.set()
-    for reader in readers:
-        reader.join()
-
-    assert failures == []

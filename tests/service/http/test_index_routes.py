@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
-import threading
 
 import pytest
 
@@ -220,34 +218,3 @@ def test_the_end_of_the_application_closes_the_snapshot(app_over, shared_index):
     with TestClient(app) as client:
         assert client.get("/readyz").status_code == 200
     assert not app.state.service.holder.ready
-
-
-def test_no_request_fails_while_snapshots_are_swapped(app_over, own_index, serve, until):
-    server = serve(app_over(own_index.folder, reload_poll_ms=5))
-    stop, failures, generations = threading.Event(), [], []
-
-    def keep_asking(path: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-        while not stop.is_set():
-            connection.request("POST", path, b'{"query": "refunds"}', {"content-type": "application/json"})
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                failures.append(body)
-            else:
-                generations.append(json.loads(body)["generation"])
-        connection.close()
-
-    askers = [threading.Thread(target=keep_asking, args=(path,)) for path in ("/v1/search", "/v1/answer")]
-    for asker in askers:
-        asker.start()
-    try:
-        for number in range(2, 6):
-            change(own_index, f"# Refunds\n\nRefunds take {number} days.\n")
-            until(lambda wanted=number: wanted in generations)
-    finally:
-        stop.set()
-        for asker in askers:
-            asker.join(10)
-    assert failures == []
-    assert set(generations) >= {2, 3, 4, 5}
