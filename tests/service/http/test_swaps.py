@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import threading
 import time
@@ -41,9 +40,9 @@ def publish(index: IndexDirectory, source: Path, number: int) -> None:
 def held_files() -> str:
     """What this process has open or mapped."""
     names = [Path("/proc/self/maps").read_text()]
-    for descriptor in os.listdir("/proc/self/fd"):
+    for descriptor in Path("/proc/self/fd").iterdir():
         try:
-            names.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            names.append(str(descriptor.readlink()))
         except FileNotFoundError:
             continue
     return "\n".join(names)
