@@ -20,6 +20,7 @@ _DAMAGE = {
     sqlite3.SQLITE_SCHEMA,
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_ERROR,  # a column or table that damage took away
+    sqlite3.SQLITE_READONLY,  # a header that says so; on a read-only disk making it anew says what is the matter
 }
 
 
@@ -91,8 +92,11 @@ class EmbeddingCache:
         try:
             return work(self._opened())
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGE:  # a full disk, say
+            # Without a code it is Python that cannot read what SQLite found.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGE:  # a full disk, say
                 raise
+        except UnicodeDecodeError:  # SQLite's words about a damaged schema
+            pass
         self.close()
         self._path.unlink(missing_ok=True)
         self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)

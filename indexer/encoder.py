@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -68,24 +69,38 @@ def ensure_query_encoder(
             parity_cosine_min=round(parity, 6),
             parity_texts=len(texts),
         )
-        (build / "encoder.json").write_text(entry.model_dump_json(indent=1))
+        (build / "encoder.json").write_text(_sealed(entry))
         if folder.exists():
             shutil.rmtree(folder)
         publish_folder(build, folder)
         fsync_path(encoders)
     finally:
         shutil.rmtree(build, ignore_errors=True)
-    return entry
+    return entry.model_copy(update={"files": list_files(folder)})
+
+
+def _sealed(entry: QueryEncoderEntry) -> str:
+    """encoder.json: the entry, and its own sha256, since nothing else vouches for it."""
+    described = entry.model_dump_json()
+    return json.dumps(
+        {"entry": json.loads(described), "sha256": hashlib.sha256(described.encode()).hexdigest()}, indent=1
+    )
 
 
 def _exported_before(folder: Path) -> QueryEncoderEntry | None:
     try:
-        entry = QueryEncoderEntry.model_validate(json.loads((folder / "encoder.json").read_text()))
+        text = (folder / "encoder.json").read_text()
+        entry = QueryEncoderEntry.model_validate(json.loads(text)["entry"])
+        if text != _sealed(entry):
+            return None
+        files = list_files(folder)
         for name, file in entry.files.items():
             check_file(folder / name, sha256=file.sha256, size=file.size)
-    except (OSError, ValueError, StoreCorrupt):
+    except (OSError, ValueError, KeyError, TypeError, StoreCorrupt):
         return None
-    return entry
+    if files.keys() != entry.files.keys() | {"encoder.json"}:
+        return None
+    return entry.model_copy(update={"files": files})
 
 
 def _export(model: Any, space: EmbeddingSpace, path: Path) -> None:

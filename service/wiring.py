@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from service.adapters.extractive import Extractive
@@ -16,8 +17,9 @@ from service.settings import ServiceSettings
 from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, StoreCorrupt
+from store.files import sha256_file
 from store.index import Current, IndexDirectory
-from store.local import LocalSnapshot, open_query_encoder, verify_files
+from store.local import LocalSnapshot, open_query_encoder, read_manifest, verify_files
 from store.vectors import set_threads
 
 _LOG = logging.getLogger("footnote.service")
@@ -51,13 +53,16 @@ class Service:
         On failure the snapshot that was open goes on serving and the error is raised and kept in `last_error`.
         """
         with self._guard:
+            current: Current | None = None
             try:
                 current = self.index.require_current()
                 if current == self._opened:
+                    if self.holder.generation == current.generation:  # not withdrawn since
+                        self.last_error = None
                     return False
                 engine, snapshot = self._open(current)
             except (FootnoteError, OSError) as error:
-                self.last_error = str(error)
+                self.last_error = _what_is_wrong(error, None if current is None else current.generation)
                 raise
             self.holder.swap(engine, lambda: self._close_later(snapshot))
             self._opened = current
@@ -66,16 +71,57 @@ class Service:
             threading.Thread(target=self._verify, args=(snapshot,), name="footnote-verify", daemon=True).start()
         return True
 
+    @property
+    def degraded(self) -> str | None:
+        """Why what CURRENT names is not what is served; None while it is, or while nothing is served."""
+        generation, error = self.holder.generation, self.last_error
+        return None if generation is None or error is None else f"serving generation {generation}: {error}"
+
+    def fall_back(self) -> bool:
+        """While nothing is served, serve the newest kept snapshot that verifies: those before the one that CURRENT
+        names come first, since later ones were rolled back. Blocking; whether there was one. `degraded` tells.
+        """
+        with self._guard:
+            return not self.holder.ready and self._fall_back()
+
+    def _fall_back(self) -> bool:
+        try:
+            current = self.index.current()
+        except (FootnoteError, OSError):
+            current = None
+        else:
+            if current is None:  # nothing was ever published
+                return False
+        kept = list(reversed(self.index.published()))
+        if current is not None:
+            name = current.name
+            kept = [path for path in kept if path.name < name] + [path for path in kept if path.name > name]
+        for folder in kept:
+            try:
+                digest = sha256_file(folder / "manifest.json")  # which must agree with the folder's name
+                read_manifest(folder)
+                engine, snapshot = self._open(Current(folder.name, digest), full=True)
+            except (FootnoteError, OSError) as error:
+                _LOG.warning("%s cannot be served either: %s", folder.name, error)
+                continue
+            self.holder.swap(engine, partial(self._close_later, snapshot))
+            _LOG.warning("%s", self.degraded)
+            return True
+        return False
+
     def _verify(self, snapshot: LocalSnapshot) -> None:
-        """Hash what opening took on trust (a large index); a mismatch withdraws readiness and says which file."""
+        """Hash what opening took on trust (a large index); a mismatch withdraws the snapshot, says which file, and
+        falls back to a kept one.
+        """
         try:
             verify_files(snapshot.folder, snapshot.manifest, full=True)
         except StoreCorrupt as error:
             with self._guard:
+                _LOG.error("snapshot withdrawn: %s", error)  # the message says it all
                 if self.holder.generation == snapshot.manifest.generation:
-                    self.last_error = str(error)
+                    self.last_error = _what_is_wrong(error, snapshot.manifest.generation)
                     self.holder.swap(None)
-            _LOG.error("snapshot withdrawn: %s", error)  # the message says it all
+                    self._fall_back()
 
     def close(self) -> None:
         """Stop serving and release everything."""
@@ -89,8 +135,8 @@ class Service:
         except RuntimeError:  # the executor is shut down: the service is closing
             snapshot.close()
 
-    def _open(self, current: Current) -> tuple[Engine, LocalSnapshot]:
-        snapshot = self.index.open(self.executor, current)
+    def _open(self, current: Current, *, full: bool = False) -> tuple[Engine, LocalSnapshot]:
+        snapshot = self.index.open(self.executor, current, full=full)
         try:
             encoder = self._encoder_for(snapshot)
             _warm(encoder, snapshot)
@@ -121,6 +167,13 @@ class Service:
             )
             self._encoder = (fingerprint, opened)
         return self._encoder[1]
+
+
+def _what_is_wrong(error: Exception, generation: int | None) -> str:
+    """For people: which generation, which file, what was expected and found."""
+    if isinstance(error, StoreCorrupt) and generation is not None and Path(error.file).name != "CURRENT":
+        return f"generation {generation} is damaged: {error}"
+    return str(error)
 
 
 def _warm(encoder: QueryEncoder | None, snapshot: LocalSnapshot) -> None:

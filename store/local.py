@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
@@ -50,8 +51,12 @@ def verify_files(folder: Path, manifest: Manifest, *, full: bool) -> None:
     """
     for name, entry in manifest.files.items():
         check_file(folder / name, sha256=entry.sha256, size=entry.size, full=full or name.endswith(".faiss"))
+    _refuse_extra(folder, manifest.files.keys() | {"manifest.json"})
+
+
+def _refuse_extra(folder: Path, known: AbstractSet[str]) -> None:
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
-    for extra in sorted(present - manifest.files.keys() - {"manifest.json"}):
+    for extra in sorted(present - known):
         raise StoreCorrupt(str(folder / extra), "no such file in the manifest", "a file")
 
 
@@ -211,6 +216,7 @@ def open_query_encoder(index: Path, manifest: Manifest, *, threads: int = 1) -> 
         folder = index / "encoders" / str(entry.folder)
         for name, file in entry.files.items():
             check_file(folder / name, sha256=file.sha256, size=file.size)
+        _refuse_extra(folder, entry.files.keys() | {"encoder.json"})
         return OnnxEncoder(folder, manifest.space, threads=threads)
     return None
 

@@ -41,7 +41,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     it is there. Raises UsageError for settings that make no sense.
     """
     settings = service.settings
-    metrics = Metrics(service.holder)
+    metrics = Metrics(service.holder, lambda: service.degraded is not None)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,

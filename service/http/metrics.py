@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -21,9 +21,10 @@ class Metrics:
 
     Args:
         holder: whose generation and readiness are shown.
+        fallen_back: whether another generation is served than the one published last.
     """
 
-    def __init__(self, holder: EngineHolder) -> None:
+    def __init__(self, holder: EngineHolder, fallen_back: Callable[[], bool] = lambda: False) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._requests = Counter(
@@ -46,6 +47,12 @@ class Metrics:
         generation.set_function(lambda: holder.generation or 0)
         ready = Gauge("footnote_ready", "1 while a snapshot is open and warm", registry=registry)
         ready.set_function(lambda: float(holder.ready))
+        fallback = Gauge(
+            "footnote_snapshot_fallback",
+            "1 while another generation is served than the one published last",
+            registry=registry,
+        )
+        fallback.set_function(lambda: float(fallen_back()))
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is a path template."""

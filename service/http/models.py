@@ -102,6 +102,9 @@ class VectorIndexResponse(BaseModel):
     meets_target: bool
 
 
+_FALLEN_BACK = "why another generation is served than the one published last; empty while it is that one"
+
+
 class IndexResponse(BaseModel):
     """What the open snapshot says of itself."""
 
@@ -115,6 +118,7 @@ class IndexResponse(BaseModel):
     recall_at_10: float
     created_at: str | None = Field(description="null where the engine does not tell")
     vector_index: VectorIndexResponse | None = Field(description="null where the engine has none of its own")
+    degraded: list[str] = Field(description=_FALLEN_BACK)
 
 
 class ReloadResponse(BaseModel):
@@ -136,3 +140,4 @@ class ReadyResponse(BaseModel):
 
     status: Literal["ready"] = "ready"
     generation: int
+    degraded: list[str] = Field(description=_FALLEN_BACK)

@@ -62,7 +62,9 @@ def passage_page(document: StoredDocument, start: int, end: int) -> Response:
 
 def home_page(base: str, generation: int | None, error: str | None) -> Response:
     """What this is, what it serves, and a request to paste."""
-    state = f"Generation {generation} is served." if generation is not None else f"Not ready: {error or 'no index yet'}"
+    state = f"Not ready: {error or 'no index yet'}" if generation is None else f"Generation {generation} is served."
+    if generation is not None and error is not None:
+        state = f"Degraded: {error}"
     body = json.dumps({"query": "What is this about?"})
     command = f"curl -s {base}/v1/answer -H 'content-type: application/json' -d '{body}'"
     lines = [

@@ -20,7 +20,7 @@ class Watcher:
     """Opens what CURRENT names whenever that changes.
 
     What cannot be opened is tried again after a time that doubles up to a minute, or at once when CURRENT changes;
-    meanwhile the snapshot that was open goes on serving.
+    meanwhile the snapshot that was open goes on serving, or, where none was, the newest kept one that verifies.
 
     Args:
         service: is told to reload.
@@ -46,14 +46,16 @@ class Watcher:
             return
         if found != self._tried:
             self._tried, self._retry_s = found, 0.0
-        service = self._service
+        service, loop = self._service, asyncio.get_running_loop()
         try:
-            reloaded = await asyncio.get_running_loop().run_in_executor(service.executor, service.reload)
+            reloaded = await loop.run_in_executor(service.executor, service.reload)
         except Exception as error:  # the watcher outlives whatever it meets
             self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
             self._retry_at = time.monotonic() + self._retry_s
             expected = isinstance(error, FootnoteError | OSError)
             log.warning("the index cannot be opened: %s", error, exc_info=None if expected else error)
+            if expected and not service.holder.ready:
+                await loop.run_in_executor(service.executor, service.fall_back)
             return
         self._retry_s = 0.0
         if reloaded:

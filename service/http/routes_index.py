@@ -43,7 +43,9 @@ class IndexRoutes:
     async def home(self, request: Request) -> Response:
         """What this is, and a request to paste."""
         service = self._service
-        return home_page(public_base(request, service.settings), service.holder.generation, service.last_error)
+        return home_page(
+            public_base(request, service.settings), service.holder.generation, service.degraded or service.last_error
+        )
 
     async def healthz(self) -> Response:
         """The process is alive; nothing more is claimed."""
@@ -55,7 +57,7 @@ class IndexRoutes:
         if generation is None:
             why = self._service.last_error or "No snapshot is open yet."
             raise ProblemError("index-missing", why)
-        return json_response(ReadyResponse(generation=generation))
+        return json_response(ReadyResponse(generation=generation, degraded=self._degraded()))
 
     async def metrics(self) -> Response:
         """What Prometheus reads; of this worker process alone."""
@@ -81,6 +83,7 @@ class IndexRoutes:
                 vector_index=None
                 if manifest is None
                 else VectorIndexResponse.model_validate(manifest.vector_index.model_dump()),
+                degraded=self._degraded(),
             )
         )
 
@@ -92,6 +95,10 @@ class IndexRoutes:
         with service.holder.lease() as engine:
             generation = engine.snapshot.facts.generation
         return json_response(ReloadResponse(generation=generation, reloaded=reloaded))
+
+    def _degraded(self) -> list[str]:
+        found = self._service.degraded
+        return [] if found is None else [found]
 
     def _authorise(self, request: Request) -> None:
         token = self._service.settings.admin_token

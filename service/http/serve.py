@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 import sys
 
 import uvicorn
@@ -15,7 +16,7 @@ from fastapi import FastAPI
 from service.http.app import create_app
 from service.settings import ServiceSettings
 from service.wiring import Service
-from store.errors import UsageError
+from store.errors import FootnoteError, UsageError
 from store.index import IndexDirectory
 from store.settings import load_settings
 
@@ -87,7 +88,9 @@ def _announce(settings: ServiceSettings, port: int, service: Service | None = No
         lines.append(f"not ready: {service.last_error or 'no snapshot is open'}")
         lines.append("it becomes ready by itself once an index is there")
     else:
-        body = json.dumps({"query": settings.example_question or _example(settings)}, ensure_ascii=False)
+        if service is not None and service.degraded is not None:
+            lines.append(service.degraded)
+        body = json.dumps({"query": settings.example_question or _example(settings, service)}, ensure_ascii=False)
         quoted = body.replace("'", "'\\''")
         lines.append("ask it:")
         lines.append(f"  curl -s {base}/v1/answer -H 'content-type: application/json' -d '{quoted}'")
@@ -96,20 +99,27 @@ def _announce(settings: ServiceSettings, port: int, service: Service | None = No
     sys.stdout.flush()
 
 
-def _example(settings: ServiceSettings) -> str:
-    directory = IndexDirectory(settings.index)
-    current = directory.current()
-    if current is None:
-        return "What is this about?"
+def _example(settings: ServiceSettings, service: Service | None) -> str:
+    """A question about some title; of the snapshot that is served, whatever CURRENT says."""
     from store.passages import PassageReader
 
-    reader = PassageReader(directory.snapshots / current.name / "passages.sqlite")
+    reader = None
     try:
+        if service is None:
+            directory = IndexDirectory(settings.index)
+            name = directory.require_current().name
+        else:
+            with service.holder.lease() as engine:
+                directory, name = service.index, engine.snapshot.facts.name
+        reader = PassageReader(directory.snapshots / name / "passages.sqlite")
         title = reader.connection.execute(
             "SELECT title FROM documents WHERE title != '' AND access = '[]' ORDER BY length(title) LIMIT 1"
         ).fetchone()
+    except (FootnoteError, sqlite3.Error, OSError):
+        title = None
     finally:
-        reader.close()
+        if reader is not None:
+            reader.close()
     return f"What is {title[0]}?" if title else "What is this about?"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import re
 import time
 
 import pytest
@@ -11,8 +11,7 @@ import store.local
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import IndexMissing, StoreCorrupt
-from store.files import sha256_file
-from store.index import Current, IndexDirectory
+from store.index import IndexDirectory
 
 
 @pytest.fixture
@@ -84,6 +83,7 @@ def test_a_damaged_new_snapshot_leaves_the_old_one_serving(wired, make_index, js
 
 
 def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdraws_it(wired, monkeypatch):
+    """The kept snapshot before it is served instead, and hashed in full first."""
     monkeypatch.setattr(store.local, "HASH_ALL_BYTES_MAX", 0)
     newest = IndexDirectory(wired.settings.index).published()[-1]
     ledger = newest / "ledger.jsonl"
@@ -91,35 +91,7 @@ def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdr
 
     assert wired.reload()
 
-    wait_until(lambda: not wired.holder.ready)
-    assert "ledger.jsonl is damaged" in (wired.last_error or "")
+    wait_until(lambda: wired.holder.generation == 1)
+    assert re.search(r"serving generation 1: generation 2 is damaged: .*ledger.jsonl is damaged", wired.degraded)
     assert wired.reload() is False  # nothing new to open
-
-
-def test_two_hundred_swaps_under_requests_fail_none_and_mix_none(wired):
-    wired.reload()
-    directory = IndexDirectory(wired.settings.index)
-    targets = [Current(path.name, sha256_file(path / "manifest.json")) for path in directory.published()]
-    texts = {1: "Otters sleep.", 2: "Otters wake."}
-    failures, stop = [], threading.Event()
-
-    def read():
-        while not stop.is_set():
-            try:
-                with wired.holder.lease() as engine:
-                    (document,) = engine.snapshot.reader.document(id="d")
-                    assert document.text == texts[engine.snapshot.facts.generation]
-            except Exception as error:  # noqa: BLE001  # every failure counts
-                failures.append(error)
-
-    readers = [threading.Thread(target=read) for _ in range(2)]
-    for reader in readers:
-        reader.start()
-    for number in range(200):
-        directory.point_current_at(targets[number % 2])
-        wired.reload()
-    stop.set()
-    for reader in readers:
-        reader.join()
-
-    assert failures == []
+    assert wired.degraded

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
-import threading
 
 import pytest
 
+from service.http import serve
 from service.http.models import IndexResponse
 from store.index import IndexDirectory
 
@@ -42,15 +41,25 @@ def test_it_becomes_ready_by_itself_once_an_index_is_there(client_over, own_inde
     assert client.get("/readyz").status_code == 503
     moved.rename(own_index.folder)
     until(lambda: client.get("/readyz").status_code == 200)
-    assert client.get("/readyz").json() == {"status": "ready", "generation": 1}
+    assert client.get("/readyz").json() == {"status": "ready", "generation": 1, "degraded": []}
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense\n", b"000001-00000000 " + b"0" * 64 + b"\n"])
-def test_a_damaged_current_leaves_the_service_alive_and_named_in_readiness(client_over, own_index, damage):
+def test_a_damaged_current_is_named_in_readiness_while_a_kept_snapshot_is_served(client_over, own_index, damage):
     (own_index.folder / "CURRENT").write_bytes(damage)
     client = client_over(own_index.folder)
+    ready = client.get("/readyz").json()
+    assert ready["generation"] == 1
+    assert "CURRENT is damaged" in ready["degraded"][0]
+
+
+def test_where_no_snapshot_verifies_the_service_lives_and_readiness_names_the_damage(client_over, own_index):
+    (stored,) = (own_index.folder / "snapshots").glob("*/vectors.f32")
+    stored.write_bytes(b"")
+    client = client_over(own_index.folder)
     assert client.get("/healthz").status_code == 200
-    assert client.get("/readyz").status_code == 503
+    assert kind(client.get("/readyz")) == (503, "index-missing")
+    assert "vectors.f32 is damaged" in client.get("/readyz").json()["detail"]
 
 
 def test_a_damaged_file_of_a_new_snapshot_leaves_the_old_one_serving(client_over, own_index, until):
@@ -65,6 +74,33 @@ def test_a_damaged_file_of_a_new_snapshot_leaves_the_old_one_serving(client_over
     assert kind(client.post("/v1/index/reload")) == (500, "store-corrupt")
     assert client.get("/readyz").json()["generation"] == 1
     assert client.post("/v1/search", json={"query": "refunds"}).json()["generation"] == 1
+
+
+def test_a_start_on_a_damaged_snapshot_serves_the_one_before_and_says_so_everywhere(
+    client_over, own_index, caplog, capsys, until
+):
+    change(own_index, "# Refunds\n\nRefunds take 3 days.\n")
+    damaged = IndexDirectory(own_index.folder).published()[-1] / "passages.sqlite"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with caplog.at_level(logging.WARNING):
+        client = client_over(own_index.folder)
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["generation"]) == ("ready", 1)
+    (note,) = ready["degraded"]
+    assert note.startswith("serving generation 1: generation 2 is damaged: ")
+    assert "passages.sqlite is damaged: expected sha256" in note
+    assert client.get("/v1/index").json()["degraded"] == [note]
+    assert "serving generation 1" in client.get("/").text
+    assert samples(client)["footnote_snapshot_fallback"] == 1
+    assert note in [one.getMessage() for one in caplog.records]
+    assert client.post("/v1/search", json={"query": "refunds"}).json()["generation"] == 1
+    serve._announce(client.app.state.service.settings, 8000, client.app.state.service)
+    assert note in capsys.readouterr().out
+
+    change(own_index, "# Refunds\n\nRefunds take 4 days.\n")
+    until(lambda: client.get("/readyz").json()["generation"] == 3)
+    assert client.get("/readyz").json()["degraded"] == client.get("/v1/index").json()["degraded"] == []
+    assert samples(client)["footnote_snapshot_fallback"] == 0
 
 
 def test_reload_opens_what_was_published_and_says_if_there_was_nothing_new(client_over, own_index):
@@ -182,34 +218,3 @@ def test_the_end_of_the_application_closes_the_snapshot(app_over, shared_index):
     with TestClient(app) as client:
         assert client.get("/readyz").status_code == 200
     assert not app.state.service.holder.ready
-
-
-def test_no_request_fails_while_snapshots_are_swapped(app_over, own_index, serve, until):
-    server = serve(app_over(own_index.folder, reload_poll_ms=5))
-    stop, failures, generations = threading.Event(), [], []
-
-    def keep_asking(path: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-        while not stop.is_set():
-            connection.request("POST", path, b'{"query": "refunds"}', {"content-type": "application/json"})
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                failures.append(body)
-            else:
-                generations.append(json.loads(body)["generation"])
-        connection.close()
-
-    askers = [threading.Thread(target=keep_asking, args=(path,)) for path in ("/v1/search", "/v1/answer")]
-    for asker in askers:
-        asker.start()
-    try:
-        for number in range(2, 6):
-            change(own_index, f"# Refunds\n\nRefunds take {number} days.\n")
-            until(lambda wanted=number: wanted in generations)
-    finally:
-        stop.set()
-        for asker in askers:
-            asker.join(10)
-    assert failures == []
-    assert set(generations) >= {2, 3, 4, 5}
