@@ -100,6 +100,7 @@ def _build(
             intake = Intake(tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent)
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
+            staging.commit()
             _refuse_emptied(sources, request, parent, ledger, staging)
             staging.write_ledger(folder / "ledger.jsonl")
             content = staging.content_sha256(folder / "ledger.jsonl")
@@ -354,7 +355,7 @@ def _require_parity(tools: Tools, staging: Staging) -> None:
     sample = list(itertools.islice(staging.in_row_order(), 16))
     texts = [staged.document.text for staged in sample]
     headed = [embedded_text(staged.document.title, (), staged.document.text) for staged in sample]
-    require_parity(tools.embedder, texts, headed, tools.given.vectors_of(sample, texts))
+    require_parity(tools.embedder, texts, headed, tools.given.vectors_of(sample))
 
 
 def _nothing_to_do(parent: Parent, tally: Tally) -> Report:

@@ -1,8 +1,13 @@
-"""Writing rows: staged documents to passages, terms and vectors, window by window, so that memory stays bounded."""
+"""Writing rows: staged documents to passages, terms and vectors, window by window, so that memory stays bounded.
+
+Embedding keeps the cores busy and lets go of Python's lock, so passages and terms are written beside it, in a thread.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +23,44 @@ WINDOW_PASSAGES = 4096
 """Passages looked up, sorted by length and embedded together."""
 
 
-def write_rows(
-    folder: Path,
-    staging: Staging,
-    source: VectorSource,
-    analyzer: Analyzer,
-) -> None:
+def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: Analyzer) -> None:
     """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, "footnote-rows") as executor:
+        texts = executor.submit(_write_texts, folder, staging, analyzer, stop)
+        try:
+            _write_vectors(folder, staging, source, texts)
+        except BaseException:  # Ctrl-C too
+            stop.set()
+            raise
+        texts.result()
+
+
+def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, stop: threading.Event) -> None:
+    """passages.sqlite and terms/; gives up when told to stop."""
     passages = PassageWriter(folder / "passages.sqlite")
     terms = TermWriter(folder / "terms", staging.passages)
-    with (folder / "vectors.f32").open("wb") as vectors:
-        for window in _windows(staging):
-            texts: list[str] = []
-            for staged in window:
-                document = staged.document
-                ids = []
-                for span in staged.spans:
-                    text = document.text[span.start : span.end]
-                    ids.append(passage_id(document.id, text, span.start, span.end))
-                    texts.append(embedded_text(document.title, span.section, text))
-                    terms.add(analyzer.terms(texts[-1]))
-                passages.add(document, staged.version, staged.origin, staged.spans, ids)
-            vectors.write(np.asarray(source.vectors_of(window, texts), "<f4").tobytes())
+    for staged in staging.in_row_order():
+        if stop.is_set():
+            return
+        document = staged.document
+        ids = []
+        for span in staged.spans:
+            text = document.text[span.start : span.end]
+            ids.append(passage_id(document.id, text, span.start, span.end))
+            terms.add(analyzer.terms(embedded_text(document.title, span.section, text)))
+        passages.add(document, staged.version, staged.origin, staged.spans, ids)
     passages.finish()
     terms.finish()
+
+
+def _write_vectors(folder: Path, staging: Staging, source: VectorSource, texts: Future[None]) -> None:
+    """vectors.f32; gives up as soon as `texts` has failed, rather than embed for an hour in vain."""
+    with (folder / "vectors.f32").open("wb") as vectors:
+        for window in _windows(staging):
+            vectors.write(np.asarray(source.vectors_of(window), "<f4").tobytes())
+            if texts.done():
+                texts.result()
 
 
 def _windows(staging: Staging) -> Iterator[list[StagedDocument]]:

@@ -7,12 +7,14 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from indexer.gave_way import GaveWay
 from store.document import Document, Section
+from store.files import sha256_file
 from store.ledger import LedgerEntry, LedgerFile, ledger_line
 from store.passages import Origin, Span
 
@@ -46,6 +48,7 @@ class Staging:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = sqlite3.connect(path)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -59,8 +62,8 @@ class Staging:
         """Keep a document; one whose id came before is a duplicate if it is the same, else a collision, and is noted as
         one that gave way.
         """
-        access = json.dumps(sorted(document.access))
-        sections = json.dumps([[s.start, s.level, s.title] for s in document.sections], ensure_ascii=False)
+        access = _json(sorted(document.access))
+        sections = _json([[s.start, s.level, s.title] for s in document.sections])
         known = self._connection.execute(
             "SELECT version, access, sections FROM documents WHERE id = ?", (document.id,)
         ).fetchone()
@@ -79,7 +82,7 @@ class Staging:
                 version,
                 document.title,
                 document.url,
-                json.dumps(dict(document.metadata), ensure_ascii=False),
+                _json(dict(document.metadata)),
                 access,
                 sections,
                 document.text,
@@ -94,9 +97,17 @@ class Staging:
         self.passages += len(spans)
         return "added"
 
+    def commit(self) -> None:
+        """All that will be staged has been: it can be read now."""
+        self._connection.commit()
+
     def in_row_order(self) -> Iterator[StagedDocument]:
-        """All documents by id."""
-        for record in self._connection.execute("SELECT * FROM documents ORDER BY id"):
+        """All documents that were committed, by id. Each call reads for itself, in whatever thread."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            yield from self._read(connection)
+
+    def _read(self, connection: sqlite3.Connection) -> Iterator[StagedDocument]:
+        for record in connection.execute("SELECT * FROM documents ORDER BY id"):
             document_id, version, title, url, metadata, access, sections, text, source, file, name, spans, line = record
             yield StagedDocument(
                 Document(
@@ -105,8 +116,8 @@ class Staging:
                     title=title,
                     url=url,
                     metadata=json.loads(metadata),
-                    access=frozenset(json.loads(access)),
-                    sections=tuple(Section(*entry) for entry in json.loads(sections)),
+                    access=frozenset() if access == "[]" else frozenset(json.loads(access)),
+                    sections=() if sections == "[]" else tuple(Section(*entry) for entry in json.loads(sections)),
                 ),
                 version,
                 Origin(source, file, name),
@@ -143,7 +154,7 @@ class Staging:
 
     def content_sha256(self, ledger: Path) -> str:
         """sha256 over every document's id, version, access and spans, and the ledger: equal content, equal value."""
-        digest = hashlib.sha256(ledger.read_bytes())
+        digest = hashlib.sha256(sha256_file(ledger).encode())
         for row in self._connection.execute("SELECT id, version, access, sections, spans FROM documents ORDER BY id"):
             digest.update(json.dumps(row, ensure_ascii=False).encode())
         return digest.hexdigest()
@@ -151,3 +162,8 @@ class Staging:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _json(value: list[Any] | dict[str, Any]) -> str:
+    """Its JSON; most documents' lists and objects are empty."""
+    return json.dumps(value, ensure_ascii=False) if value else "{}" if isinstance(value, dict) else "[]"

@@ -13,6 +13,7 @@ from indexer.embed import DocumentEmbedder, encode_sorted
 from indexer.parent import Parent
 from indexer.progress import Progress
 from indexer.staging import StagedDocument
+from store.document import embedded_text
 from store.embedding import EmbeddingSpace, Vectors, unit_rows
 from store.errors import InputError, SpaceMismatch, UsageError
 from store.files import sha256_file
@@ -24,8 +25,8 @@ PARITY_MIN = 0.99
 class VectorSource(Protocol):
     """Gives the vectors of staged passages, window by window."""
 
-    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:
-        """float32, shape (passages of the window, dimension), in row order; `texts` are what is embedded for each."""
+    def vectors_of(self, window: Sequence[StagedDocument]) -> Vectors:
+        """float32, shape (passages of the window, dimension), in row order."""
         ...
 
     @property
@@ -46,17 +47,25 @@ class Embedding:
         self._progress = progress
         self.embedded = 0
 
-    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:
-        """The vector of every text; equal texts are embedded once."""
+    def vectors_of(self, window: Sequence[StagedDocument]) -> Vectors:
+        """The vector of every passage's embedded text; equal texts are embedded once."""
         hashes = [span.embedded_hash for staged in window for span in staged.spans]
-        wanted = dict(zip(hashes, texts, strict=True))
+        wanted = dict.fromkeys(hashes)
         known = self._cache.get(list(wanted))
         if self._parent is not None:
             for key in wanted.keys() - known.keys():
                 vector = self._parent.vector_of(key)
                 if vector is not None:
                     known[key] = vector
-        missing = [key for key in wanted if key not in known]
+        texts = {
+            span.embedded_hash: embedded_text(
+                staged.document.title, span.section, staged.document.text[span.start : span.end]
+            )
+            for staged in window
+            for span in staged.spans
+            if span.embedded_hash not in known
+        }
+        missing = list(texts)
 
         def keep(positions: Sequence[int], vectors: Vectors) -> None:
             keys = [missing[position] for position in positions]
@@ -64,7 +73,7 @@ class Embedding:
             known.update(zip(keys, vectors, strict=True))
             self._progress.advance(len(keys))
 
-        encode_sorted(self._embedder, [wanted[key] for key in missing], keep)
+        encode_sorted(self._embedder, list(texts.values()), keep)
         self.embedded += len(missing)
         found = np.empty((len(hashes), self._embedder.space.dimension), np.float32)
         for row, key in enumerate(hashes):
@@ -108,7 +117,7 @@ class GivenVectors:
         if not 0 < length < float("inf"):  # a NaN is neither
             raise InputError("bad_vector", f"row {line} of {self.path.name} is zero or not finite.")
 
-    def vectors_of(self, window: Sequence[StagedDocument], texts: Sequence[str]) -> Vectors:  # noqa: ARG002
+    def vectors_of(self, window: Sequence[StagedDocument]) -> Vectors:
         """The rows that were staged for these passages, of unit length."""
         lines = np.array([staged.line for staged in window for _ in staged.spans], np.int64)
         return unit_rows(np.asarray(self._rows[lines], np.float32))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,8 @@ from store.text import canonical
 EVERYONE: frozenset[str] = frozenset()
 """An empty access set: the document may be read by anyone."""
 
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"  # RFC 4648, lower case
 
 HEADER_CHARS_MAX = 300
 """Code points of title and section path that are embedded with a passage."""
@@ -73,7 +75,9 @@ class Passage:
 def document_version(text: str, title: str, url: str | None, metadata: Mapping[str, Any]) -> str:
     """sha256 (hex) over RFC 8785 JSON; raises InputError where metadata cannot be written as such JSON."""
     try:
-        data = rfc8785.dumps({"text": text, "title": title, "url": url, "metadata": dict(metadata)})
+        # Of strings alone the standard encoder makes the same bytes (a test compares), many times faster.
+        fields = (rfc8785.dumps(dict(metadata)).decode() if metadata else "{}", *map(_json_string, (text, title, url)))
+        data = '{{"metadata":{},"text":{},"title":{},"url":{}}}'.format(*fields).encode()
     except (rfc8785.CanonicalizationError, ValueError, TypeError, RecursionError) as error:
         raise InputError("bad_metadata", f"metadata cannot be written as canonical JSON (RFC 8785): {error}") from error
     return hashlib.sha256(data).hexdigest()
@@ -86,7 +90,15 @@ def passage_id(document_id: str, text: str, start: int, end: int) -> str:
     """
     text_hash = hashlib.sha256(text.encode()).hexdigest()
     digest = hashlib.sha256(f"{document_id}\0{text_hash}\0{start}\0{end}".encode()).digest()
-    return base64.b32encode(digest)[:26].decode().lower()
+    bits = int.from_bytes(digest[:17], "big") >> 6  # the first 130
+    return "".join(_BASE32_PAIRS[bits >> shift & 1023] for shift in range(120, -1, -10))
+
+
+_BASE32_PAIRS = [one + other for one in _BASE32 for other in _BASE32]
+
+
+def _json_string(value: str | None) -> str:
+    return "null" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def section_path(sections: tuple[Section, ...], offset: int) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ def canonical(text: str) -> str:
 
     Offsets everywhere are Unicode code points into the result, half-open. Idempotent.
     """
+    if text.isascii() and "\r" not in text and "\x00" not in text:
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     text = _LONE_SURROGATE.sub("\ufffd", text)
     return unicodedata.normalize("NFC", text)

@@ -135,7 +135,8 @@ def _built(value: dict[str, Any], document_id: str, place: str) -> Document:
         raise InputError("malformed", f'{place}: "access" must be a list of non-empty strings.')
     metadata = _clean(metadata or {})
     try:
-        rfc8785.dumps(metadata)
+        if metadata:
+            rfc8785.dumps(metadata)
     except (rfc8785.CanonicalizationError, ValueError, TypeError) as error:
         raise InputError("bad_metadata", f"{place}: metadata cannot be canonical JSON (RFC 8785): {error}.") from error
     return make_document(

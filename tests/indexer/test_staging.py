@@ -35,6 +35,7 @@ def staging(tmp_path):
 def test_documents_come_back_whole_in_the_order_of_ids(staging):
     for key in ("b", "東", "a", "B"):
         assert staging.add(document(key), document(key).version, ORIGIN, SPANS) == "added"
+    staging.commit()
     found = list(staging.in_row_order())
     assert [one.document for one in found] == [document(key) for key in ("B", "a", "b", "東")]
     assert all((one.spans, one.origin, one.version) == (SPANS, ORIGIN, document("a").version) for one in found)
@@ -49,6 +50,7 @@ def test_an_id_that_came_before_is_a_duplicate_if_all_is_equal_else_a_collision(
     assert staging.add(first, first.version, Origin("t", "g", "j"), SPANS) == "duplicate"
     assert staging.add(other, other.version, ORIGIN, SPANS) == "collision"
     assert staging.add(hidden, hidden.version, ORIGIN, SPANS) == "collision"
+    staging.commit()
     assert [one.document for one in staging.in_row_order()] == [first]
     assert (staging.documents, staging.passages) == (1, 2)
 

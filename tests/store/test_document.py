@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +95,21 @@ def test_the_header_names_title_and_sections_once():
 def test_ids_titles_and_text_are_made_canonical():
     document = make_document("e\u0301", "a\r\nb", title="e\u0301")
     assert (document.id, document.text, document.title) == ("\u00e9", "a\nb", "\u00e9")
+
+
+@given(
+    st.text(max_size=60),
+    st.text(max_size=20),
+    st.none() | st.text(max_size=20),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(-9, 9) | st.booleans(), max_size=3),
+)
+def test_the_version_is_the_sha256_of_rfc_8785_json(text, title, url, metadata):
+    whole = rfc8785.dumps({"text": text, "title": title, "url": url, "metadata": metadata})
+    assert document_version(text, title, url, metadata) == hashlib.sha256(whole).hexdigest()
+
+
+@given(st.text(max_size=20), st.text(max_size=60), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_passage_ids_are_the_first_130_bits_in_base32(document_id, text, start, end):
+    inner = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(f"{document_id}\0{inner}\0{start}\0{end}".encode()).digest()
+    assert passage_id(document_id, text, start, end) == base64.b32encode(digest)[:26].decode().lower()
