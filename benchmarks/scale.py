@@ -180,7 +180,7 @@ def isotropic(rows: int, dimension: int) -> dict[str, Any]:
     """What becomes of vectors without structure, which text never has."""
     from store.vectors import build_index
 
-    vectors = unit_rows(np.random.default_rng(4).normal(size=(rows, dimension)).astype(np.float32))
+    vectors = unit_rows(np.random.default_rng(4).standard_normal((rows, dimension), np.float32))
     with tempfile.TemporaryDirectory() as scratch:
         began = time.perf_counter()
         chosen = build_index(vectors, Path(scratch) / "vectors.faiss")
@@ -197,7 +197,9 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=1_000_000)
     parser.add_argument("--base", type=Path, default=Path("data/index"), help="a real index to make passages from")
     parser.add_argument("--folder", type=Path, help="keep everything here, and take what is there")
-    parser.add_argument("--isotropic", type=int, default=100_000, help="rows of the structureless comparison; 0: none")
+    parser.add_argument(
+        "--isotropic", type=int, default=1_000_000, help="rows of the structureless comparison; 0: none"
+    )
     parser.add_argument("--step", choices=["build", "ask", "isotropic"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step == "build":

@@ -97,7 +97,7 @@ def _build(
         staging = Staging(folder / "staging.sqlite")
         cache = None if tools.given else _cache(index, tools.space)
         try:
-            intake = Intake(tools.splitter, tools.space, tools.given, settings.base_url, staging, cache)
+            intake = Intake(tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent)
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
             _refuse_emptied(sources, request, parent, ledger, staging)
@@ -285,13 +285,13 @@ def _take_in(
             and parent.can_be_carried(key)
             and tools.given is None  # which line a document was is not kept
         ):
-            steps.append((name, partial(intake.carry_over, parent, key)))
+            steps.append((name, partial(intake.carry_over, key)))
         else:
             steps.append((name, partial(intake.read, item, line)))
     if request.add and parent is not None:
         given = {source.name for source in sources}
         kept = sorted(key for key in parent.files.keys() | parent.set_aside.keys() if key[0] not in given)
-        steps.extend((key[0], partial(intake.carry_over, parent, key)) for key in kept)
+        steps.extend((key[0], partial(intake.carry_over, key)) for key in kept)
     progress.phase("Reading and splitting", len(steps))
     for _, step in sorted(steps, key=itemgetter(0)):
         progress.advance()

@@ -14,7 +14,7 @@ from store.document import Document
 from store.embedding import EmbeddingSpace
 from store.errors import InputError, SourceError
 from store.ledger import LedgerFile
-from store.passages import Origin
+from store.passages import Origin, Span
 
 
 class Intake:
@@ -26,6 +26,7 @@ class Intake:
         given: their vectors, where they are not embedded.
         base_url: gives files their address.
         staging, cache: where documents go, and which texts have a vector already.
+        parent: the snapshot before, verified.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Intake:
         base_url: str | None,
         staging: Staging,
         cache: EmbeddingCache | None,
+        parent: Parent | None,
     ) -> None:
         self._splitter = splitter
         self._space = space
@@ -43,26 +45,26 @@ class Intake:
         self._base_url = base_url
         self._staging = staging
         self._cache = cache
+        self._parent = parent
+        before = None if parent is None else parent.manifest
+        self._same_space = before is not None and before.space == space
+        self._same_split = (
+            before is not None
+            and before.splitter == splitter.settings
+            and before.space.tokenizer_sha256 == space.tokenizer_sha256
+        )
         self.ledger = Ledger(staging)
         self.to_embed = 0
 
-    def carry_over(self, parent: Parent, key: FileKey) -> None:
+    def carry_over(self, key: FileKey) -> None:
         """Stage what a file became before; split again where that would be done otherwise now."""
+        parent = self._parent
+        assert parent is not None
         for line in parent.files.get(key, []):
             self.ledger.file(line)
-        before = parent.manifest
-        same_split = (
-            before.splitter == self._splitter.settings and before.space.tokenizer_sha256 == self._space.tokenizer_sha256
-        )
         for one in parent.documents(key):
-            if one.spans is not None and same_split:
-                spans, known = one.spans, before.space == self._space
-            else:
-                spans, known = self._splitter.split(one.document), False
-            outcome = self._staging.add(one.document, one.version, one.origin, spans)
-            self.ledger.staged(outcome, one.document.id, one.origin)
-            if self._cache is not None and not known:
-                self.to_embed += self._cache.missing(list({span.embedded_hash for span in spans}))
+            spans = one.spans if self._same_split else None
+            self._stage(one.document, one.version, one.origin, spans)
         for entry in parent.other_inputs(key):
             self.ledger.entry(entry)
 
@@ -91,10 +93,17 @@ class Intake:
             refused = Quarantined(origin.input, error.reason, f"{origin.input}: {error.message}", document.id)
             self.ledger.set_aside(origin.source, origin.file, refused)
             return
-        spans = self._splitter.split(document)
-        outcome = self._staging.add(document, version, origin, spans, None if self._given is None else line)
+        known = self._parent.spans_of(document, version) if self._parent is not None and self._same_split else None
+        self._stage(document, version, origin, known, None if self._given is None else line)
+
+    def _stage(
+        self, document: Document, version: str, origin: Origin, known: list[Span] | None, line: int | None = None
+    ) -> None:
+        """Stage a document, split as it was before (`known`) or anew, and count what is to be embedded of it."""
+        spans = self._splitter.split(document) if known is None else known
+        outcome = self._staging.add(document, version, origin, spans, line)
         self.ledger.staged(outcome, document.id, origin)
-        if self._cache is not None:
+        if self._cache is not None and not (known is not None and self._same_space):
             self.to_embed += self._cache.missing(list({span.embedded_hash for span in spans}))
 
 

@@ -77,6 +77,11 @@ class Parent:
                 document = _document(stored)
             yield Carried(document, one.version, one.origin, None)
 
+    def spans_of(self, document: Document, version: str) -> list[Span] | None:
+        """How this very document was split before; None where it is not here."""
+        found = self.reader.spans(document.id, version)
+        return None if found is None or found[0] != document.sections else found[1]
+
     def other_inputs(self, key: FileKey) -> list[LedgerEntry]:
         """Ledger entries of a file's inputs that `documents` does not yield."""
         entries = self.set_aside.get(key, [])

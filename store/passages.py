@@ -288,19 +288,23 @@ class PassageReader:
     def documents_of_file(self, source: str, file: str) -> Iterator[tuple[StoredDocument, Origin, list[Span]]]:
         """Everything one input file became, in the order of ids, for carrying it over unread."""
         rows = self.connection.execute(
-            "SELECT row, id, input FROM documents WHERE source = ? AND file = ? ORDER BY row", (source, file)
+            "SELECT id, input, first_passage, passage_count FROM documents WHERE source = ? AND file = ? ORDER BY row",
+            (source, file),
         ).fetchall()
-        for row, document_id, name in rows:
+        for document_id, name, first, count in rows:
             (stored,) = self.document(id=document_id)
-            spans = [
-                Span(start, end, tuple(json.loads(section)), embedded_hash, page)
-                for start, end, section, embedded_hash, page in self.connection.execute(
-                    'SELECT start, "end", section, embedded_hash, page FROM passages WHERE document_row = ? '
-                    "ORDER BY row",
-                    (row,),
-                )
-            ]
-            yield stored, Origin(source, file, name), spans
+            yield stored, Origin(source, file, name), self._spans(first, count)
+
+    def spans(self, document_id: str, version: str) -> tuple[tuple[Section, ...], list[Span]] | None:
+        """The sections and passages of a document, if it is here in this version."""
+        found = self.connection.execute(
+            "SELECT sections, first_passage, passage_count FROM documents WHERE id = ? AND version = ?",
+            (document_id, version),
+        ).fetchone()
+        if found is None:
+            return None
+        sections, first, count = found
+        return tuple(Section(*entry) for entry in json.loads(sections)), self._spans(first, count)
 
     def document_ids(self) -> Iterator[tuple[str, str]]:
         """(id, version) of every document, by id."""
@@ -317,6 +321,16 @@ class PassageReader:
             "SELECT row FROM passages WHERE embedded_hash = ? LIMIT 1", (embedded_hash,)
         ).fetchone()
         return None if found is None else int(found[0])
+
+    def _spans(self, first: int, count: int) -> list[Span]:
+        return [
+            Span(start, end, tuple(json.loads(section)), embedded_hash, page)
+            for start, end, section, embedded_hash, page in self.connection.execute(
+                'SELECT start, "end", section, embedded_hash, page FROM passages WHERE row >= ? AND row < ? '
+                "ORDER BY row",
+                (first, first + count),
+            )
+        ]
 
     def _headers(self, rows: Iterable[int]) -> dict[int, DocumentHeader]:
         query = "SELECT row, id, version, title, url, metadata, access FROM documents WHERE row IN"

@@ -76,17 +76,17 @@ def _schema() -> Any:
 
 
 @contextmanager
-def _folder_for_a_moment() -> Iterator[str]:
+def _folder_for_a_moment() -> Iterator[Path]:
     """A private folder that is gone afterwards, although tantivy's own thread may still put its lock file there."""
-    folder = tempfile.mkdtemp(prefix="footnote-terms-")
+    folder = Path(tempfile.mkdtemp(prefix="footnote-terms-"))
     try:
         yield folder
     finally:
         for _ in range(100):
             shutil.rmtree(folder, ignore_errors=True)
-            if not Path(folder).exists():
+            if not folder.exists():
                 break
-            time.sleep(0.001)
+            time.sleep(0.005)
 
 
 class TermIndex:
@@ -103,9 +103,9 @@ class TermIndex:
 
         with _folder_for_a_moment() as links:
             for entry in folder.iterdir():
-                (Path(links) / entry.name).symlink_to(entry.resolve())
+                (links / entry.name).symlink_to(entry.resolve())
             try:
-                index = tantivy.Index.open(links)
+                index = tantivy.Index.open(str(links))
                 index.config_reader(reload_policy="manual")
                 self._searcher = index.searcher()  # maps every file of every segment
             except ValueError as error:
@@ -127,7 +127,8 @@ class TermIndex:
             if len(selected) <= _ROW_SET_MAX:
                 rows, scores = self._run(self._within(query, selected), max(len(selected), 1))
                 return best(rows, scores, k)
-        fetch = min(self._rows, k + _ASIDE)
+        # tantivy breaks ties by address: in one segment by row. Of several, more are fetched, to break them here.
+        fetch = min(self._rows, k if self._in_row_order else k + _ASIDE)
         while True:
             rows, scores = self._run(query, fetch)
             exhausted = len(rows) < fetch or fetch >= self._rows
