@@ -20,6 +20,7 @@ from store.errors import FootnoteError, StoreCorrupt
 from store.files import sha256_file
 from store.index import Current, IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder, read_manifest, verify_files
+from store.manifest import QueryEncoderEntry
 from store.vectors import set_threads
 
 _LOG = logging.getLogger("footnote.service")
@@ -43,7 +44,7 @@ class Service:
         self._reranker: Reranker | None = (
             None if settings.reranker is None else OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
         )
-        self._encoder: tuple[str, QueryEncoder | None] | None = None
+        self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: Current | None = None
         self._guard = threading.Lock()
 
@@ -160,12 +161,12 @@ class Service:
         return engine, snapshot
 
     def _encoder_for(self, snapshot: LocalSnapshot) -> QueryEncoder | None:
-        fingerprint = snapshot.manifest.space.fingerprint
-        if self._encoder is None or self._encoder[0] != fingerprint:
-            opened = open_query_encoder(
-                Path(self.settings.index), snapshot.manifest, threads=self.settings.encoder_threads
-            )
-            self._encoder = (fingerprint, opened)
+        """The encoder that this manifest admits: the one that is open if it is that one, else opened anew."""
+        manifest = snapshot.manifest
+        admitted = (manifest.space.fingerprint, manifest.query_encoders)
+        if self._encoder is None or self._encoder[0] != admitted:
+            opened = open_query_encoder(Path(self.settings.index), manifest, threads=self.settings.encoder_threads)
+            self._encoder = (admitted, opened)
         return self._encoder[1]
 
 

@@ -72,7 +72,7 @@ class FormatUnsupported(FootnoteError):
     def __init__(self, what: str, expected: object, found: object) -> None:
         super().__init__(
             f"{what}: format version {found!r} is not supported; this program reads {expected!r}.",
-            fix="Upgrade footnote, or rebuild the index with `footnote index`.",
+            fix="Upgrade footnote, or make another index with this version (`footnote index SOURCE --index DIR`).",
         )
         self.expected = expected
         self.found = found

@@ -98,7 +98,13 @@ class IndexDirectory:
     def open(self, executor: Executor, current: Current | None = None, *, full: bool = False) -> LocalSnapshot:
         """Open a snapshot (by default the current one), verified as LocalSnapshot says."""
         current = current or self.require_current()
-        if not (self.snapshots / current.name).is_dir():
+        try:
+            there = (self.snapshots / current.name).is_dir()
+        except PermissionError as error:
+            raise UsageError(
+                f"{self.snapshots} cannot be read: {error.strerror}.", fix="Check who owns the index and its rights."
+            ) from error
+        if not there:
             raise StoreCorrupt(str(self.current_file), "the name of a published snapshot", repr(current.name))
         return LocalSnapshot(
             self.snapshots / current.name, executor, manifest_sha256=current.manifest_sha256, full=full

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from store.embedding import EmbeddingSpace
 from store.errors import FormatUnsupported, StoreCorrupt
@@ -15,6 +15,16 @@ FORMAT_VERSION = 1
 OLDEST_READ = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _inside(name: str) -> str:
+    if any(part in {"", ".", ".."} for part in name.split("/")) or "\0" in name:
+        raise ValueError(f"{name!r} is not a path inside the folder")
+    return name
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""A relative path that leads nowhere else, whoever wrote the manifest."""
 
 
 class _Part(BaseModel):
@@ -61,8 +71,8 @@ class QueryEncoderEntry(_Part):
     """A query encoder admitted to the space, with its parity: cosine to the indexing model on sample texts."""
 
     kind: Literal["onnx", "hash"]
-    folder: str | None = None
-    files: dict[str, FileEntry] = {}
+    folder: Inside | None = None
+    files: dict[Inside, FileEntry] = {}
     parity_cosine_min: float = 1.0
     parity_texts: int = 0
 
@@ -79,7 +89,7 @@ class Manifest(_Part):
     parent: str | None
     created_at: str
     counts: Counts
-    files: dict[str, FileEntry]
+    files: dict[Inside, FileEntry]
     space: EmbeddingSpace
     query_encoders: list[QueryEncoderEntry]
     analyzer: str

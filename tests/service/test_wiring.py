@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
 import store.local
 from service.settings import ServiceSettings
 from service.wiring import Service
+from store.embedding import HashEmbedder
 from store.errors import IndexMissing, StoreCorrupt
 from store.index import IndexDirectory
+from store.local import read_manifest
 
 
 @pytest.fixture
@@ -95,3 +98,16 @@ def test_what_a_large_index_took_on_trust_is_hashed_afterwards_and_damage_withdr
     assert re.search(r"serving generation 1: generation 2 is damaged: .*ledger.jsonl is damaged", wired.degraded)
     assert wired.reload() is False  # nothing new to open
     assert wired.degraded
+
+
+def test_the_open_encoder_serves_another_snapshot_only_if_that_one_admits_it_too(wired, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "service.wiring.open_query_encoder", lambda _, manifest, **__: opened.append(manifest) or HashEmbedder(64)
+    )
+    manifest = read_manifest(IndexDirectory(wired.settings.index).published()[0])
+    (entry,) = manifest.query_encoders
+    other = manifest.model_copy(update={"query_encoders": [entry.model_copy(update={"parity_texts": 9})]})
+    for one in (manifest, manifest.model_copy(update={"generation": 2}), other, other, manifest):
+        wired._encoder_for(SimpleNamespace(manifest=one))
+    assert opened == [manifest, other, manifest]
