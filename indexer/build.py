@@ -122,7 +122,7 @@ def _build(
             staging.close()
             if cache is not None:
                 cache.close()
-            (folder / "staging.sqlite").unlink(missing_ok=True)
+            index.disk.unlink(folder / "staging.sqlite")
         progress.phase("Verifying and publishing")
         manifest = Manifest(
             format_version=FORMAT_VERSION,
@@ -169,7 +169,7 @@ def _unless_damaged(request: Request, warnings: list[str], parent: Callable[[], 
 
 
 def _cache(index: IndexDirectory, space: EmbeddingSpace) -> EmbeddingCache:
-    return EmbeddingCache(index.cache / f"embeddings-{space.fingerprint}.sqlite", space.dimension)
+    return EmbeddingCache(index.cache / f"embeddings-{space.fingerprint}.sqlite", space.dimension, index.disk)
 
 
 def _vector_source(
@@ -345,7 +345,7 @@ def _make_encoders(index: IndexDirectory, tools: Tools, staging: Staging) -> lis
         samples.extend(staged.document.text[span.start : span.end] for span in staged.spans[:2])
         if len(samples) >= 32:
             break
-    return [ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32])]
+    return [ensure_query_encoder(index.encoders, tools.embedder, tools.model_folder, samples[:32], index.disk)]
 
 
 def _require_parity(tools: Tools, staging: Staging) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from store.embedding import Vectors
+from store.files import Disk
 
 T = TypeVar("T")
 _DAMAGE = {
@@ -32,10 +33,12 @@ class EmbeddingCache:
     Args:
         path: the file; made if absent.
         dimension: length of a vector.
+        disk: what removes a damaged file.
     """
 
-    def __init__(self, path: Path, dimension: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, dimension: int, disk: Disk | None = None) -> None:
+        self._disk = disk or Disk()
+        self._disk.make_folder(path.parent)
         self._path = path
         self._dimension = dimension
         self._connection: sqlite3.Connection | None = None
@@ -98,8 +101,8 @@ class EmbeddingCache:
         except UnicodeDecodeError:  # SQLite's words about a damaged schema
             pass
         self.close()
-        self._path.unlink(missing_ok=True)
-        self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        self._disk.unlink(self._path)
+        self._disk.unlink(self._path.with_name(f"{self._path.name}-journal"))
         return work(self._opened())
 
     def _opened(self) -> sqlite3.Connection:

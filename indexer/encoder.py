@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
 import tempfile
 import warnings
@@ -16,7 +17,7 @@ import numpy as np
 from indexer.embed import SentenceTransformerEmbedder
 from store.embedding import EmbeddingSpace, OnnxEncoder
 from store.errors import SpaceMismatch, StoreCorrupt
-from store.files import check_file, fsync_path, publish_folder
+from store.files import Disk, check_file
 from store.index import list_files
 from store.manifest import QueryEncoderEntry
 
@@ -33,7 +34,11 @@ _PARITY_TEXTS = (
 
 
 def ensure_query_encoder(
-    encoders: Path, embedder: SentenceTransformerEmbedder, model_folder: Path, samples: Sequence[str]
+    encoders: Path,
+    embedder: SentenceTransformerEmbedder,
+    model_folder: Path,
+    samples: Sequence[str],
+    disk: Disk | None = None,
 ) -> QueryEncoderEntry:
     """The admitted query encoder of the embedder's space: the one exported before, if whole, else exported now.
 
@@ -42,19 +47,21 @@ def ensure_query_encoder(
         embedder: the model that embeds passages; loaded only if an export is needed.
         model_folder: where its tokenizer lies.
         samples: passages of the corpus, for measuring parity besides fixed texts.
+        disk: what the folder's changes go through.
 
     Raises SpaceMismatch where the export disagrees with the model (cosine below PARITY_COSINE_MIN).
     """
+    disk = disk or Disk()
     space = embedder.space
     folder = encoders / space.fingerprint
     known = _exported_before(folder)
     if known is not None:
         return known
-    encoders.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(encoders)
     for stray in encoders.glob(".build-*"):
-        shutil.rmtree(stray, ignore_errors=True)
-    build = Path(tempfile.mkdtemp(prefix=".build-", dir=encoders))
-    build.chmod(0o755)
+        disk.remove_tree(stray)
+    build = encoders / f".build-{secrets.token_hex(4)}"
+    disk.mkdir(build)
     try:
         shutil.copyfile(model_folder / "tokenizer.json", build / "tokenizer.json")
         _export(embedder.model, space, build / "model.onnx")
@@ -71,11 +78,10 @@ def ensure_query_encoder(
         )
         (build / "encoder.json").write_text(_sealed(entry))
         if folder.exists():
-            shutil.rmtree(folder)
-        publish_folder(build, folder)
-        fsync_path(encoders)
+            disk.remove_folder(folder)
+        disk.publish_folder(build, folder)
     finally:
-        shutil.rmtree(build, ignore_errors=True)
+        disk.remove_tree(build)
     return entry.model_copy(update={"files": list_files(folder)})
 
 
@@ -196,7 +202,7 @@ def export_cross_encoder(model: str, folder: Path) -> float:
         _to_onnx(Logits().eval(), [example[name] for name in names], names, build / "model.onnx", "logits")
         difference = _score_difference(build, encoder, pairs)
         build.chmod(0o755)
-        publish_folder(build, folder)
+        Disk().publish_folder(build, folder)
     finally:
         shutil.rmtree(build, ignore_errors=True)
     return difference

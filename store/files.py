@@ -60,54 +60,82 @@ def check_file(path: Path, *, sha256: str, size: int, full: bool = True) -> None
             raise StoreCorrupt(str(path), f"sha256 {sha256}", f"sha256 {found}")
 
 
-def fsync_path(path: Path) -> None:
-    """Flush one file or directory to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | (os.O_DIRECTORY if path.is_dir() else 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def fsync_tree(folder: Path) -> None:
-    """Flush every file and directory below `folder`, then the folder itself."""
-    for root, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            fsync_path(Path(root) / name)
-        fsync_path(Path(root))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file's content at once: write beside it, fsync, rename, fsync the directory.
-
-    A crash at any instant leaves the old content or the new, whole.
+class Disk:
+    """Every durable change to an index goes through these few operations, so that a test can record them, replay any
+    part of them, or make any one fail. What libraries write inside a build folder counts only once it was synced here.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.rename(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    fsync_path(path.parent)
 
+    def make_folder(self, path: Path) -> None:
+        """Make a folder and its missing parents, each durably in its parent; one that is there is fine."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        self.mkdir(path)
+        self.fsync(path.parent)
 
-def publish_folder(build: Path, target: Path) -> None:
-    """Move a finished build folder to its final name and make that durable. The target must not exist."""
-    fsync_tree(build)
-    build.rename(target)
-    fsync_path(target.parent)
+    def mkdir(self, path: Path) -> None:
+        """Make one folder, which a crash may still lose."""
+        path.mkdir(exist_ok=True)
 
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file, which a crash may still lose or tear."""
+        path.write_bytes(data)
 
-def remove_folder(folder: Path) -> None:
-    """Remove a folder so that a crash half-way never leaves something that looks whole: rename aside first."""
-    doomed = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
-    folder.rename(doomed)
-    fsync_path(doomed.parent)
-    shutil.rmtree(doomed, ignore_errors=True)
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file or folder another name at once; a crash may still undo it."""
+        source.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file that may be there."""
+        path.unlink(missing_ok=True)
+
+    def remove_tree(self, folder: Path) -> None:
+        """Remove a folder and all below it, as far as that is possible; nothing depends on it."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def fsync(self, path: Path) -> None:
+        """Flush one file or folder to the disk: a file's content, a folder's names."""
+        descriptor = os.open(path, os.O_RDONLY | (os.O_DIRECTORY if path.is_dir() else 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def fsync_tree(self, folder: Path) -> None:
+        """Flush every file and folder below `folder`, then the folder itself."""
+        for root, _, names in os.walk(folder, topdown=False):
+            for name in sorted(names):
+                self.fsync(Path(root) / name)
+            self.fsync(Path(root))
+
+    def replace_file(self, path: Path, data: bytes) -> None:
+        """Replace a file's content at once: write beside it, fsync, rename, fsync the folder.
+
+        A crash at any instant leaves the old content or the new, whole.
+        """
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            self.write(beside, data)
+            self.fsync(beside)
+            self.rename(beside, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.unlink(beside)
+            raise
+        self.fsync(path.parent)
+
+    def publish_folder(self, build: Path, target: Path) -> None:
+        """Move a finished build folder to its final name and make that durable. The target must not exist."""
+        self.fsync_tree(build)
+        self.rename(build, target)
+        self.fsync(target.parent)
+
+    def remove_folder(self, folder: Path) -> None:
+        """Remove a folder so that a crash half-way never leaves something that looks whole: rename aside first."""
+        doomed = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
+        self.rename(folder, doomed)
+        self.fsync(doomed.parent)
+        self.remove_tree(doomed)
 
 
 @contextlib.contextmanager
@@ -145,7 +173,6 @@ def writer_lock(path: Path) -> Iterator[None]:
 
     The lock is the kernel's: it ends with the process, however it ends. Pid and host inside are information only.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,10 +42,12 @@ class IndexDirectory:
 
     Args:
         path: the directory; it need not exist yet.
+        disk: what every change goes through; tests put a recording or a failing one here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: files.Disk | None = None) -> None:
         self.path = path
+        self.disk = disk or files.Disk()
         self.snapshots = path / "snapshots"
         self.encoders = path / "encoders"
         self.cache = path / "cache"
@@ -59,8 +60,10 @@ class IndexDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file, not an index directory.", fix="Give another --index.")
-        with files.disk_errors(self.path), files.writer_lock(self.path / "LOCK"):
-            yield
+        with files.disk_errors(self.path):
+            self.disk.make_folder(self.path)
+            with files.writer_lock(self.path / "LOCK"):
+                yield
 
     def current(self) -> Current | None:
         """What CURRENT points at; None where nothing was ever published.
@@ -123,17 +126,17 @@ class IndexDirectory:
 
         Only for the holder of the lock.
         """
-        self.snapshots.mkdir(parents=True, exist_ok=True)
+        self.disk.make_folder(self.snapshots)
         for stray in [*self.snapshots.glob(".build-*"), *self.snapshots.glob(".removed-*")]:
-            shutil.rmtree(stray, ignore_errors=True)
+            self.disk.remove_tree(stray)
         for stray in self.path.glob(".CURRENT.*.tmp"):
-            stray.unlink(missing_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".build-", dir=self.snapshots))
-        folder.chmod(0o755)
+            self.disk.unlink(stray)
+        folder = self.snapshots / f".build-{secrets.token_hex(4)}"
+        self.disk.mkdir(folder)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            self.disk.remove_tree(folder)
 
     def publish(self, build: Path, manifest: Manifest) -> Path:
         """Make a finished build folder the current snapshot and return its final folder.
@@ -143,19 +146,19 @@ class IndexDirectory:
         """
         manifest = manifest.model_copy(update={"files": list_files(build)})
         data = manifest.to_bytes()
-        (build / "manifest.json").write_bytes(data)
-        files.fsync_tree(build)
+        self.disk.write(build / "manifest.json", data)
+        self.disk.fsync_tree(build)
         digest = hashlib.sha256(data).hexdigest()
         with ThreadPoolExecutor(1) as executor:
             LocalSnapshot(build, executor, manifest_sha256=digest, full=True).close()
         name = Manifest.name_of(manifest.generation, data)
-        files.publish_folder(build, self.snapshots / name)
+        self.disk.publish_folder(build, self.snapshots / name)
         self.point_current_at(Current(name, digest))
         return self.snapshots / name
 
     def point_current_at(self, current: Current) -> None:
         """Flip CURRENT at once and for good."""
-        files.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
+        self.disk.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
 
     def next_generation(self) -> int:
         """One more than any generation there is, or that CURRENT names where it can be read."""
@@ -200,12 +203,12 @@ class IndexDirectory:
                 continue
             manifest = folder / "manifest.json"
             if not manifest.exists():
-                files.remove_folder(folder)
+                self.disk.remove_folder(folder)
                 removed.append(folder.name)
                 continue
             with files.if_not_held(manifest) as free:
                 if free:
-                    files.remove_folder(folder)
+                    self.disk.remove_folder(folder)
                     removed.append(folder.name)
         return removed
 

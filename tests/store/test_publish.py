@@ -14,7 +14,7 @@ from store.errors import StoreCorrupt, WriteFailed
 from store.index import IndexDirectory
 from store.local import LocalSnapshot
 
-STEPS = ["fsync_path", "fsync_tree", "publish_folder", "replace_file"]
+STEPS = ["fsync", "fsync_tree", "publish_folder", "replace_file"]
 
 
 class Crash(BaseException):
@@ -32,7 +32,7 @@ def whole_documents(index: IndexDirectory) -> list[str]:
 
 def crash_at(monkeypatch, name: str, call: int) -> None:
     """Let the `call`-th call of a function of the file layer crash, wherever it is called from."""
-    real, calls = getattr(files, name), [0]
+    real, calls = getattr(files.Disk, name), [0]
 
     def counted(*args, **kwargs):
         calls[0] += 1
@@ -40,7 +40,7 @@ def crash_at(monkeypatch, name: str, call: int) -> None:
             raise Crash(name)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(files, name, counted)
+    monkeypatch.setattr(files.Disk, name, counted)
 
 
 @pytest.fixture
@@ -188,10 +188,10 @@ def test_an_open_snapshot_still_answers_after_its_successor_was_published_and_it
 
 def test_replacing_a_file_leaves_no_half_written_one(tmp_path, monkeypatch):
     path = tmp_path / "CURRENT"
-    files.replace_file(path, b"old")
+    files.Disk().replace_file(path, b"old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     with pytest.raises(OSError, match="Input/output"):
-        files.replace_file(path, b"new")
+        files.Disk().replace_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
