@@ -5,9 +5,11 @@ Embedding keeps the cores busy and lets go of Python's lock, so passages and ter
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +21,16 @@ from store.document import embedded_text, passage_id
 from store.passages import PassageWriter
 from store.terms import TermWriter
 
-WINDOW_PASSAGES = 4096
+WINDOW_PASSAGES = 16_384
 """Passages looked up, sorted by length and embedded together."""
+
+_SWITCH_S = 1e-4  # Python's 5 ms would hold up each of the hundreds of operations that embedding a batch is made of
 
 
 def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: Analyzer) -> None:
     """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order."""
     stop = threading.Event()
-    with ThreadPoolExecutor(1, "footnote-rows") as executor:
+    with _switching_often(), ThreadPoolExecutor(1, "footnote-rows") as executor:
         texts = executor.submit(_write_texts, folder, staging, analyzer, stop)
         try:
             _write_vectors(folder, staging, source, texts)
@@ -34,6 +38,16 @@ def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: A
             stop.set()
             raise
         texts.result()
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, stop: threading.Event) -> None:

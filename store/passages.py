@@ -315,12 +315,10 @@ class PassageReader:
         starts = [start for (start,) in self.connection.execute("SELECT first_passage FROM documents ORDER BY row")]
         return [*starts, self.counts[1]]
 
-    def row_of_hash(self, embedded_hash: bytes) -> int | None:
-        """Some row whose embedded text has this hash."""
-        found = self.connection.execute(
-            "SELECT row FROM passages WHERE embedded_hash = ? LIMIT 1", (embedded_hash,)
-        ).fetchone()
-        return None if found is None else int(found[0])
+    def rows_of_hashes(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """For each hash of an embedded text that is here some row with it."""
+        query = "SELECT embedded_hash, row FROM passages WHERE embedded_hash IN"
+        return dict(self._in(query, list(hashes)))
 
     def _spans(self, first: int, count: int) -> list[Span]:
         return [
