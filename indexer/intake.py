@@ -6,6 +6,7 @@ from indexer.accounting import Ledger
 from indexer.cache import EmbeddingCache
 from indexer.load import load
 from indexer.parent import FileKey, Parent
+from indexer.progress import Progress
 from indexer.sources import Quarantined, SourceFile
 from indexer.split import Splitter, WholeText
 from indexer.staging import Staging
@@ -15,6 +16,8 @@ from store.embedding import EmbeddingSpace
 from store.errors import InputError, SourceError
 from store.ledger import LedgerFile
 from store.passages import Origin, Span
+
+_TOLD_EVERY = 100  # lines of one file
 
 
 class Intake:
@@ -27,6 +30,7 @@ class Intake:
         base_url: gives files their address.
         staging, cache: where documents go, and which texts have a vector already.
         parent: the snapshot before, verified.
+        progress: told of every file, and of the lines of files with many.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Intake:
         staging: Staging,
         cache: EmbeddingCache | None,
         parent: Parent | None,
+        progress: Progress,
     ) -> None:
         self._splitter = splitter
         self._space = space
@@ -46,6 +51,7 @@ class Intake:
         self._staging = staging
         self._cache = cache
         self._parent = parent
+        self._progress = progress
         before = None if parent is None else parent.manifest
         self._same_space = before is not None and before.space == space
         self._same_split = (
@@ -60,6 +66,7 @@ class Intake:
         """Stage what a file became before; split again where that would be done otherwise now."""
         parent = self._parent
         assert parent is not None
+        self._progress.advance()
         for line in parent.files.get(key, []):
             self.ledger.file(line)
         for one in parent.documents(key):
@@ -71,8 +78,11 @@ class Intake:
     def read(self, item: SourceFile, line: LedgerFile) -> None:
         """Read a file and stage what it holds. Raises SourceError where vectors were given for other lines."""
         self.ledger.file(line)
+        self._progress.advance()
         number = -1
         for number, loaded in enumerate(load(item, base_url=self._base_url)):
+            if number and number % _TOLD_EVERY == 0:
+                self._progress.advance(_TOLD_EVERY)
             if isinstance(loaded, Quarantined):
                 self.ledger.set_aside(line.source, item.relative, loaded)
             else:
