@@ -82,7 +82,7 @@ def _build(
     warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
-    found = list(_scan(sources, request, tools.recipe, progress))
+    found = list(_scan(sources, request, tools.recipe, index.path, progress))
     kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
     if tools.given is not None and (len(found) > 1 or not all(kinds)):
         raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
@@ -103,7 +103,7 @@ def _build(
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
             staging.commit()
-            _refuse_emptied(sources, request, parent, ledger, staging)
+            _refuse_emptied(sources, found, request, parent, ledger, staging)
             staging.write_ledger(folder / "ledger.jsonl")
             content = staging.content_sha256(folder / "ledger.jsonl")
             if parent is not None and encoder is not None and _same_content(parent, content, tools):
@@ -209,11 +209,13 @@ _Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
 """Source name, the file or why it is set aside, and its line in the ledger where it could be read."""
 
 
-def _scan(sources: Sequence[Source], request: Request, recipe: str, progress: Progress) -> Iterator[_Found]:
+def _scan(
+    sources: Sequence[Source], request: Request, recipe: str, index: Path, progress: Progress
+) -> Iterator[_Found]:
     for source in sources:
         if request.allow_empty and not source.path.exists():
             continue
-        for item in scan(source, request.include, request.exclude):
+        for item in scan(source, request.include, request.exclude, without=index):
             progress.advance()
             if isinstance(item, Quarantined):
                 yield source.name, item, None
@@ -306,15 +308,25 @@ def _take_in(
 
 
 def _refuse_emptied(
-    sources: Sequence[Source], request: Request, parent: Parent | None, ledger: Ledger, staging: Staging
+    sources: Sequence[Source],
+    found: Sequence[_Found],
+    request: Request,
+    parent: Parent | None,
+    ledger: Ledger,
+    staging: Staging,
 ) -> None:
     """A source that had documents and now has none is more likely unmounted than emptied."""
     if request.allow_empty:
         return
     now_there = ledger.tally.sources_with_documents
     before = set() if parent is None else parent.tally.sources_with_documents
+    times = Counter(source.name for source in sources)
     for source in sources:
-        if source.name in before and source.name not in now_there:
+        # Which of several sources with one name had documents is not kept: one without a file is suspect enough.
+        has_files = times[source.name] == 1 or any(
+            isinstance(item, SourceFile) and item.path.is_relative_to(source.path) for _, item, _ in found
+        )
+        if source.name in before and (source.name not in now_there or not has_files):
             raise SourceError(
                 f"source {source.name!r} ({source.path}) had documents and now has none; nothing was published.",
                 fix="If that is meant, run again with --allow-empty.",
