@@ -157,7 +157,7 @@ def _documents(reader: PassageReader) -> Iterator[_Row]:
     )
     passages = reader.connection.execute("SELECT id, section, page, embedded_hash FROM passages ORDER BY row")
     for row, document_id, version, count, title, url, metadata, access, sections in documents:
-        of_it = dict((key, tuple(rest)) for key, *rest in passages.fetchmany(count)) if count else {}
+        of_it = {key: tuple(rest) for key, *rest in passages.fetchmany(count)} if count else {}
         fields = (title, url, _parsed(metadata), access, sections)
         yield _Row(row, document_id, version, fields, of_it)
 
