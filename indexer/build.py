@@ -10,7 +10,7 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from indexer.accounting import Ledger, Tally
+from indexer.accounting import FORGOTTEN, Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
@@ -28,6 +28,7 @@ from store.document import embedded_text
 from store.embedding import EmbeddingSpace
 from store.errors import SourceError, StoreCorrupt, UsageError
 from store.files import check_file, sha256_file
+from store.forgotten import ForgottenIds, read_forgotten
 from store.index import IndexDirectory, now
 from store.ledger import LedgerEntry, LedgerFile
 from store.manifest import FORMAT_VERSION, Counts, Manifest, QueryEncoderEntry
@@ -82,7 +83,8 @@ def _build(
     warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
-    found = list(_scan(sources, request, tools.recipe, progress))
+    forgotten = read_forgotten(index.forgotten_file)
+    found = list(_scan(sources, request, tools.recipe, forgotten, progress))
     kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
     if tools.given is not None and (len(found) > 1 or not all(kinds)):
         raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
@@ -97,7 +99,9 @@ def _build(
         staging = Staging(folder / "staging.sqlite")
         cache = None if tools.given else _cache(index, tools.space)
         try:
-            intake = Intake(tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent)
+            intake = Intake(
+                tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent, forgotten
+            )
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
             staging.commit()
@@ -203,7 +207,12 @@ _Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
 """Source name, the file or why it is set aside, and its line in the ledger where it could be read."""
 
 
-def _scan(sources: Sequence[Source], request: Request, recipe: str, progress: Progress) -> Iterator[_Found]:
+def _scan(
+    sources: Sequence[Source], request: Request, recipe: str, forgotten: ForgottenIds, progress: Progress
+) -> Iterator[_Found]:
+    recipe_of_lines = (
+        f"{recipe}{forgotten.state}"  # files of many documents are read again when other ids are forgotten
+    )
     for source in sources:
         if request.allow_empty and not source.path.exists():
             continue
@@ -212,8 +221,14 @@ def _scan(sources: Sequence[Source], request: Request, recipe: str, progress: Pr
             if isinstance(item, Quarantined):
                 yield source.name, item, None
                 continue
+            many = is_jsonl(item.path.name)
+            if not many and forgotten.holds(item.input):
+                stand_in = forgotten.stand_in(item.input)
+                yield source.name, Quarantined(stand_in, FORGOTTEN, "", item.input), None
+                continue
             try:
-                line = LedgerFile(source.name, item.relative, sha256_file(item.path), recipe)
+                digest = sha256_file(item.path)
+                line = LedgerFile(source.name, item.relative, digest, recipe_of_lines if many else recipe)
             except OSError as error:
                 reason = error.strerror or str(error)
                 broken = Quarantined(item.input, "unreadable", f"{item.input}: cannot be read: {reason}.", item.input)
@@ -274,6 +289,9 @@ def _take_in(
     steps: list[tuple[str, Callable[[], None]]] = []
     times = Counter((name, item.relative) for name, item, _ in found if isinstance(item, SourceFile))
     for name, item, line in found:
+        if isinstance(item, Quarantined) and item.reason == FORGOTTEN and item.document_id is not None:
+            steps.append((name, partial(intake.ledger.forgotten, name, None, item.document_id, item.input)))
+            continue
         if isinstance(item, Quarantined):
             steps.append((name, partial(intake.ledger.set_aside, name, item.input, item)))
             continue
