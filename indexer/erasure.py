@@ -65,7 +65,7 @@ def find(index: IndexDirectory, document_id: str) -> Found:
     for folder in index.published():
         try:
             verify_files(folder, read_manifest(folder), full=True)
-            if any(_is_about(one, document_id) for one in ids_in(folder)):
+            if document_id in ids_in(folder):
                 holding.append(folder.name)
         except FootnoteError:
             if folder.name == current.name:
@@ -109,11 +109,6 @@ def remember(index: IndexDirectory, document_id: str) -> bool:
             return False
         write_forgotten(index.forgotten_file, ids.without_id(document_id), index.disk)
         return True
-
-
-def _is_about(name: str, document_id: str) -> bool:
-    """Whether a document id, or what a ledger calls an input, is or ends in this id."""
-    return name == document_id or name.endswith(f"#{document_id}")
 
 
 def _publish_without(index: IndexDirectory, document_id: str, progress: Progress) -> str:
@@ -192,7 +187,7 @@ def _note_other_lines(parent: Parent, document_id: str, staging: Staging) -> int
 
 
 def _line_is_about(line: LedgerEntry, document_id: str) -> bool:
-    return line.document_id == document_id or _is_about(line.input, document_id)
+    return document_id in (line.document_id, line.input)
 
 
 class _Kept:
@@ -232,6 +227,8 @@ def _sweep(index: IndexDirectory) -> None:
             index.disk.remove_tree(stray)
             if stray.exists():
                 raise WriteFailed(str(stray), "it could not be removed, and may hold what was to be forgotten")
+    for stray in index.path.glob(f".{index.forgotten_file.name}.*.tmp"):
+        index.disk.unlink(stray)
 
 
 def _purge_cache(index: IndexDirectory) -> int:

@@ -64,6 +64,8 @@ class ForgottenIds:
 def read_forgotten(path: Path) -> ForgottenIds:
     """The ids of INDEX/FORGOTTEN; none where there is no such file. Raises StoreCorrupt."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise _damaged(path, "a file", "something else")
         text = path.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         return ForgottenIds()
@@ -116,11 +118,6 @@ def ids_in(folder: Path) -> Iterator[str]:
             yield document_id
     finally:
         reader.close()
-    yield from ids_in_lines(folder)
-
-
-def ids_in_lines(folder: Path) -> Iterator[str]:
-    """As `ids_in`, but only what the ledger and the documents that gave way name."""
     for line in read_ledger(folder / "ledger.jsonl"):
         if isinstance(line, LedgerEntry):
             yield from (one for one in (line.document_id, line.input) if one is not None)

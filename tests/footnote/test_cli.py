@@ -69,7 +69,7 @@ def test_some_inputs_set_aside_is_exit_code_3_and_names_them(tmp_path):
         (["rollback", "99"], 2, "99"),
         (["diff", "1", "99"], 2, "generation 99 is not kept; kept: 1"),
         (["diff", "1"], 2, "B"),
-        (["diff", "one", "two"], 2, "one"),
+        (["diff", "one", "two"], 2, "integer"),
         (["export", "notes/otter.md"], 2, "exists and is no archive"),
         (["export", "data/index/a.tar"], 2, "lies in the index itself"),
         (["export", "nowhere/a.tar"], 2, "no folder nowhere"),

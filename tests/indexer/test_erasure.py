@@ -258,6 +258,14 @@ class TestErasure:
         assert done.embeddings == 0
         assert sqlite3.connect(path).execute("SELECT count(*) FROM embeddings").fetchone() == (1,)
 
+    def test_an_id_that_ends_in_it_is_another_document(self, tmp_path, make_index, jsonl):
+        names = ["d", "x#d", "d#x", "dd", "D"]
+        make_index(tmp_path / "index", jsonl(tmp_path / "s.jsonl", [{"id": key, "text": key} for key in names]))
+        index = IndexDirectory(tmp_path / "index")
+        forget(index, "d", Silent())
+        assert ids(index) == sorted(names[1:])
+        assert find(index, "d").holding == []
+
     def test_the_only_document_can_be_forgotten(self, tmp_path, make_index, jsonl):
         make_index(tmp_path / "index", jsonl(tmp_path / "s.jsonl", [person()]))
         index = IndexDirectory(tmp_path / "index")

@@ -462,3 +462,19 @@ class TestImport:
         imported = import_archive(new, tmp_path / "a.tar")
         assert open_query_encoder(new.path, imported.manifest) is not None
         assert not new.encoders.exists()
+
+    @pytest.mark.model
+    def test_an_exported_encoder_embeds_questions_in_the_new_index_and_the_model_is_not_loaded(
+        self, tmp_path, make_index, jsonl
+    ):
+        source = jsonl(tmp_path / "s.jsonl", [{"id": "a", "text": "Otters sleep five hours a day."}])
+        make_index(tmp_path / "index", source, model="all-MiniLM-L6-v2")
+        done = export_archive(IndexDirectory(tmp_path / "index"), tmp_path / "a.tar")
+        new = IndexDirectory(tmp_path / "new")
+        import_archive(new, tmp_path / "a.tar")
+        encoder = open_query_encoder(new.path, read_manifest(new.snapshots / done.snapshot))
+        assert encoder.encode_queries(["otters"]).shape == (1, 384)
+        again = make_index(new.path, source, model="all-MiniLM-L6-v2")
+        assert (again.published, again.embedded) == (False, 0)
+        jsonl(source, [{"id": "a", "text": "Otters sleep five hours a day."}, {"id": "b", "text": "Herons wait."}])
+        assert make_index(new.path, source, model="all-MiniLM-L6-v2").embedded == 1
