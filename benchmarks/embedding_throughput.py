@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import indexer.build
+import indexer.tools
 from indexer.build import Request, build
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.progress import Silent
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("--files", type=int, default=60)
     given = parser.parse_args()
-    indexer.build.SentenceTransformerEmbedder = Recording  # the class the build constructs
+    indexer.tools.SentenceTransformerEmbedder = Recording  # the class the build constructs
     with tempfile.TemporaryDirectory() as scratch:
         pages = Path(scratch) / "pages"
         pages.mkdir()

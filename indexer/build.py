@@ -17,7 +17,7 @@ from indexer.encoder import ensure_query_encoder
 from indexer.gave_way import FILE_NAME as GAVE_WAY
 from indexer.intake import Intake
 from indexer.parent import FileKey, Parent, open_parent
-from indexer.progress import Progress
+from indexer.progress import Progress, Silent
 from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
 from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
@@ -83,8 +83,7 @@ def _build(
     warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
-    forgotten = read_forgotten(index.forgotten_file)
-    found = list(_scan(sources, request, tools.recipe, forgotten, progress))
+    found = list(_scan(sources, request, tools.recipe, forgotten := read_forgotten(index.forgotten_file), progress))
     kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
     if tools.given is not None and (len(found) > 1 or not all(kinds)):
         raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
@@ -100,7 +99,15 @@ def _build(
         cache = None if tools.given else _cache(index, tools.space)
         try:
             intake = Intake(
-                tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent, forgotten
+                tools.splitter,
+                tools.space,
+                tools.given,
+                settings.base_url,
+                staging,
+                cache,
+                parent,
+                forgotten,
+                progress,
             )
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
@@ -112,9 +119,13 @@ def _build(
                 return _nothing_to_do(parent, ledger.tally)
             staging.write_gave_way(folder / GAVE_WAY)
             _require_parity(tools, staging)
-            progress.phase("Embedding", intake.to_embed)
             vector_source = _vector_source(tools, cache, parent, progress)
-            write_rows(folder, staging, vector_source, tools.analyzer)
+            if intake.to_embed:
+                progress.phase("Embedding", intake.to_embed)
+                write_rows(folder, staging, vector_source, tools.analyzer, Silent())
+            else:
+                progress.phase("Writing", staging.passages)
+                write_rows(folder, staging, vector_source, tools.analyzer, progress)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
             vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)
@@ -311,9 +322,9 @@ def _take_in(
         given = {source.name for source in sources}
         kept = sorted(key for key in parent.files.keys() | parent.set_aside.keys() if key[0] not in given)
         steps.extend((key[0], partial(intake.carry_over, key)) for key in kept)
-    progress.phase("Reading and splitting", len(steps))
+    lines = any(isinstance(item, SourceFile) and is_jsonl(item.path.name) for _, item, _ in found)
+    progress.phase("Reading and splitting", None if lines else len(steps))  # how many lines there are is not known
     for _, step in sorted(steps, key=itemgetter(0)):
-        progress.advance()
         step()
 
 

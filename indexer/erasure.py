@@ -127,8 +127,8 @@ def _publish_without(index: IndexDirectory, document_id: str, progress: Progress
                 staging.write_ledger(folder / "ledger.jsonl")
                 content = staging.content_sha256(folder / "ledger.jsonl")
                 staging.write_gave_way(folder / GAVE_WAY)
-                progress.phase("Writing", None)
-                write_rows(folder, staging, _Kept(parent), Analyzer.from_name(parent.manifest.analyzer))
+                progress.phase("Writing", staging.passages)
+                write_rows(folder, staging, _Kept(parent), Analyzer.from_name(parent.manifest.analyzer), progress)
                 counts = Counts(documents=staging.documents, passages=staging.passages, quarantined=quarantined)
             finally:
                 staging.close()

@@ -6,6 +6,7 @@ from indexer.accounting import Ledger
 from indexer.cache import EmbeddingCache
 from indexer.load import load
 from indexer.parent import FileKey, Parent
+from indexer.progress import Progress
 from indexer.sources import Quarantined, SourceFile
 from indexer.split import Splitter, WholeText
 from indexer.staging import Staging
@@ -16,6 +17,8 @@ from store.errors import InputError, SourceError
 from store.forgotten import ForgottenIds
 from store.ledger import LedgerFile
 from store.passages import Origin, Span
+
+_TOLD_EVERY = 100  # lines of one file
 
 
 class Intake:
@@ -29,6 +32,7 @@ class Intake:
         staging, cache: where documents go, and which texts have a vector already.
         parent: the snapshot before, verified.
         forgotten: documents that are not taken in.
+        progress: told of every file, and of the lines of files with many.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Intake:
         cache: EmbeddingCache | None,
         parent: Parent | None,
         forgotten: ForgottenIds,
+        progress: Progress,
     ) -> None:
         self._splitter = splitter
         self._space = space
@@ -50,6 +55,7 @@ class Intake:
         self._cache = cache
         self._parent = parent
         self._forgotten = forgotten
+        self._progress = progress
         before = None if parent is None else parent.manifest
         self._same_space = before is not None and before.space == space
         self._same_split = (
@@ -64,6 +70,7 @@ class Intake:
         """Stage what a file became before; split again where that would be done otherwise now."""
         parent = self._parent
         assert parent is not None
+        self._progress.advance()
         for line in parent.files.get(key, []):
             self.ledger.file(line)
         for one in parent.documents(key):
@@ -78,8 +85,11 @@ class Intake:
     def read(self, item: SourceFile, line: LedgerFile) -> None:
         """Read a file and stage what it holds. Raises SourceError where vectors were given for other lines."""
         self.ledger.file(line)
+        self._progress.advance()
         number = -1
         for number, loaded in enumerate(load(item, base_url=self._base_url)):
+            if number and number % _TOLD_EVERY == 0:
+                self._progress.advance(_TOLD_EVERY)
             if isinstance(loaded, Quarantined):
                 if not self._refuses(loaded.document_id, Origin(line.source, item.relative, loaded.input)):
                     self.ledger.set_aside(line.source, item.relative, loaded)

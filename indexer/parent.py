@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,10 +112,9 @@ class Parent:
     def _left_out(self, key: FileKey) -> list[LedgerEntry]:
         return [entry for entry in self.set_aside.get(key, []) if entry.reason in _LEFT_OUT]
 
-    def vector_of(self, embedded_hash: bytes) -> Vectors | None:
-        """The vector of a text embedded before, float32, shape (dimension,)."""
-        row = self.reader.row_of_hash(embedded_hash)
-        return None if row is None else self.vectors[row]
+    def vectors_of(self, hashes: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """The vectors of texts embedded before, by the hash of the text; float32, shape (dimension,)."""
+        return {key: self.vectors[row] for key, row in self.reader.rows_of_hashes(hashes).items()}
 
 
 def open_parent(index: IndexDirectory) -> Parent | None:

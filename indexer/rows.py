@@ -5,13 +5,16 @@ Embedding keeps the cores busy and lets go of Python's lock, so passages and ter
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from indexer.progress import Progress
 from indexer.staging import StagedDocument, Staging
 from indexer.vectors import VectorSource
 from store.analyzer import Analyzer
@@ -19,15 +22,17 @@ from store.document import embedded_text, passage_id
 from store.passages import PassageWriter
 from store.terms import TermWriter
 
-WINDOW_PASSAGES = 4096
+WINDOW_PASSAGES = 16_384
 """Passages looked up, sorted by length and embedded together."""
 
+_SWITCH_S = 1e-4  # Python's 5 ms would hold up each of the hundreds of operations that embedding a batch is made of
 
-def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: Analyzer) -> None:
-    """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order."""
+
+def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: Analyzer, progress: Progress) -> None:
+    """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order; `progress` is told of passages."""
     stop = threading.Event()
-    with ThreadPoolExecutor(1, "footnote-rows") as executor:
-        texts = executor.submit(_write_texts, folder, staging, analyzer, stop)
+    with _switching_often(), ThreadPoolExecutor(1, "footnote-rows") as executor:
+        texts = executor.submit(_write_texts, folder, staging, analyzer, progress, stop)
         try:
             _write_vectors(folder, staging, source, texts)
         except BaseException:  # Ctrl-C too
@@ -36,7 +41,17 @@ def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: A
         texts.result()
 
 
-def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, stop: threading.Event) -> None:
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, progress: Progress, stop: threading.Event) -> None:
     """passages.sqlite and terms/; gives up when told to stop."""
     passages = PassageWriter(folder / "passages.sqlite")
     terms = TermWriter(folder / "terms", staging.passages)
@@ -50,6 +65,7 @@ def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, stop: threa
             ids.append(passage_id(document.id, text, span.start, span.end))
             terms.add(analyzer.terms(embedded_text(document.title, span.section, text)))
         passages.add(document, staged.version, staged.origin, staged.spans, ids)
+        progress.advance(len(ids))
     passages.finish()
     terms.finish()
 

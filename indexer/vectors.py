@@ -36,7 +36,7 @@ class VectorSource(Protocol):
 
 
 class Embedding:
-    """Vectors from the cache, else from the parent snapshot (of the same space), else embedded now and cached."""
+    """Vectors from the parent snapshot (of the same space), else from the cache, else embedded now and cached."""
 
     def __init__(
         self, embedder: DocumentEmbedder, cache: EmbeddingCache, parent: Parent | None, progress: Progress
@@ -51,12 +51,8 @@ class Embedding:
         """The vector of every passage's embedded text; equal texts are embedded once."""
         hashes = [span.embedded_hash for staged in window for span in staged.spans]
         wanted = dict.fromkeys(hashes)
-        known = self._cache.get(list(wanted))
-        if self._parent is not None:
-            for key in wanted.keys() - known.keys():
-                vector = self._parent.vector_of(key)
-                if vector is not None:
-                    known[key] = vector
+        known = {} if self._parent is None else self._parent.vectors_of(list(wanted))
+        known |= self._cache.get([key for key in wanted if key not in known])
         texts = {
             span.embedded_hash: embedded_text(
                 staged.document.title, span.section, staged.document.text[span.start : span.end]

@@ -20,6 +20,7 @@ _UNSPACED = (
 _TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)?")
 _SPACED_TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")  # the same, where no such script occurs, in half the time
 _TERM_CHARS_MAX = 128
+_STEMS_KEPT = 200_000  # words a thread remembers the stem of
 _IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _WORD_PARTS = re.compile("_+")
 
@@ -85,10 +86,19 @@ class Analyzer:
     def _stemmed(self, words: list[str]) -> list[str]:
         if self.language == "none":
             return words
-        stemmer = getattr(self._local, "stemmer", None)
-        if stemmer is None:  # PyStemmer objects must not be shared between threads
-            stemmer = self._local.stemmer = _new_stemmer(self.language)
-        return list(stemmer.stemWords(words))
+        local = self._local
+        try:
+            stems = local.stems
+        except AttributeError:  # PyStemmer objects must not be shared between threads
+            local.stemmer, local.stems = _new_stemmer(self.language), {}
+            stems = local.stems
+        unknown = [word for word in words if word not in stems]
+        if unknown:
+            if len(stems) > _STEMS_KEPT:
+                stems.clear()
+                unknown = words
+            stems.update(zip(unknown, local.stemmer.stemWords(unknown), strict=True))
+        return [stems[word] for word in words]
 
 
 def _new_stemmer(language: str) -> Any:

@@ -65,6 +65,7 @@ class IndexDirectory:
         with files.disk_errors(self.path):
             self.disk.make_folder(self.path)
             with files.writer_lock(self.path / "LOCK"):
+                self._sweep()
                 yield
 
     def current(self) -> Current | None:
@@ -124,21 +125,24 @@ class IndexDirectory:
 
     @contextmanager
     def build_folder(self) -> Iterator[Path]:
-        """A folder to build a snapshot in, gone afterwards unless it was published; sweeps stray ones first.
+        """A folder to build a snapshot in, gone afterwards unless it was published.
 
         Only for the holder of the lock.
         """
         self.disk.make_folder(self.snapshots)
-        for stray in [*self.snapshots.glob(".build-*"), *self.snapshots.glob(".removed-*")]:
-            self.disk.remove_tree(stray)
-        for stray in self.path.glob(".CURRENT.*.tmp"):
-            self.disk.unlink(stray)
         folder = self.snapshots / f".build-{secrets.token_hex(4)}"
         self.disk.mkdir(folder)
         try:
             yield folder
         finally:
             self.disk.remove_tree(folder)
+
+    def _sweep(self) -> None:
+        """Remove what a writer that was stopped left behind."""
+        for stray in [*self.snapshots.glob(".build-*"), *self.snapshots.glob(".removed-*")]:
+            self.disk.remove_tree(stray)
+        for stray in self.path.glob(".CURRENT.*.tmp"):
+            self.disk.unlink(stray)
 
     def publish(self, build: Path, manifest: Manifest) -> Path:
         """Make a finished build folder the current snapshot and return its final folder.

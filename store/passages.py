@@ -30,6 +30,7 @@ CREATE TABLE principals (document_row INTEGER NOT NULL, principal TEXT NOT NULL)
 """
 _INDEXES = """
 CREATE INDEX documents_version ON documents (version);
+CREATE INDEX documents_first_passage ON documents (first_passage);
 CREATE INDEX documents_file ON documents (source, file);
 CREATE UNIQUE INDEX passages_id ON passages (id);
 CREATE INDEX passages_embedded ON passages (embedded_hash);
@@ -219,7 +220,8 @@ class PassageReader:
         self._guard = threading.Lock()
         try:
             self.counts = self.connection.execute(
-                "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)"
+                # Rows are numbered from 0 without gaps: the last one tells, where counting would read every row.
+                "SELECT ifnull((SELECT max(row) + 1 FROM documents), 0), ifnull((SELECT max(row) + 1 FROM passages), 0)"
             ).fetchone()
         except sqlite3.Error as error:
             raise StoreCorrupt(str(path), "a passage database", str(error)) from error
@@ -321,15 +323,14 @@ class PassageReader:
 
     def first_passages(self) -> list[int]:
         """For each document row the row of its first passage, and at the end the number of passages."""
-        starts = [start for (start,) in self.connection.execute("SELECT first_passage FROM documents ORDER BY row")]
+        ordered = "SELECT first_passage FROM documents ORDER BY first_passage, row"  # read off an index, not the table
+        starts = [start for (start,) in self.connection.execute(ordered)]
         return [*starts, self.counts[1]]
 
-    def row_of_hash(self, embedded_hash: bytes) -> int | None:
-        """Some row whose embedded text has this hash."""
-        found = self.connection.execute(
-            "SELECT row FROM passages WHERE embedded_hash = ? LIMIT 1", (embedded_hash,)
-        ).fetchone()
-        return None if found is None else int(found[0])
+    def rows_of_hashes(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """For each hash of an embedded text that is here some row with it."""
+        query = "SELECT embedded_hash, row FROM passages WHERE embedded_hash IN"
+        return dict(self._in(query, list(hashes)))
 
     def _spans(self, first: int, count: int) -> list[Span]:
         return [

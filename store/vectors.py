@@ -18,7 +18,7 @@ RECALL_TARGET = 0.99
 REFINE_FACTORS = (10, 20, 50, 100, 200)
 _RECALL_QUERIES = 200
 _TRAIN_ROWS = 16_384
-_SELECTED_SCAN_MAX = 50_000
+_SELECTED_SCAN_MAX = 10_000
 _BLOCK_ROWS = 65_536
 _ASIDE = 64  # rows fetched beyond k, so that ties at the border break by row order
 
@@ -137,7 +137,9 @@ def _exact_neighbours(vectors: Vectors, queries: npt.NDArray[np.int64], k: int =
         block = wanted @ np.asarray(vectors[start : start + 8_192]).T
         numbers = np.broadcast_to(np.arange(start, start + block.shape[1]), block.shape)
         scores, rows = np.hstack([scores, block]), np.hstack([rows, numbers])
-        top = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
+        top = (
+            np.argpartition(-scores, k, axis=1)[:, : k + 1] if scores.shape[1] > k + 1 else np.argsort(-scores, axis=1)
+        )
         scores, rows = np.take_along_axis(scores, top, 1), np.take_along_axis(rows, top, 1)
     return [set(found[found != own][:k].tolist()) for own, found in zip(queries, rows, strict=True)]
 
@@ -193,7 +195,7 @@ class DenseIndex:
             if self.chosen.kind == "flat" or allowed_rows <= _SELECTED_SCAN_MAX:
                 return exact_ranking(self.vectors, query, k, selected)
         to_refine = min(k * self.chosen.refine_factor, allowed_rows)  # a filter must not cost recall
-        fetch = min(rows, k * self.chosen.refine_factor + _ASIDE)
+        fetch = min(rows, (k * self.chosen.refine_factor * rows) // max(allowed_rows, 1) + _ASIDE)
         while True:
             found, scores = self._candidates(query, fetch)
             least = scores.min(initial=np.inf)
@@ -203,6 +205,8 @@ class DenseIndex:
             if len(found) >= to_refine or fetch >= rows:
                 break
             fetch = min(rows, fetch * 4)
+            if mask is not None and fetch > allowed_rows:  # what is selected lies far from the question
+                return exact_ranking(self.vectors, query, k, selected)
         found, scores = best(found, scores, k)
         missed = len(found) < min(k, allowed_rows)  # a graph's unreachable rows; a query that cannot be quantised
         tied = fetch < rows and len(found) > 0 and scores[-1] <= least  # perhaps also with rows that were not fetched

@@ -1,0 +1,56 @@
+"""The commands that make the figures of docs/measurements.md still run, on very little."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_scale(small_index):
+    report = json.loads(run("benchmarks.scale", "--passages", "300", "--base", str(small_index), "--isotropic", "300"))
+    assert report["recall_at_10"] == 1.0
+    assert report["isotropic"]["rows"] == 300
+    assert {"build_s", "peak_rss_mb", "open_s", "dense_p50_ms", "lexical_p50_ms", "anonymous_mb"} <= report.keys()
+
+
+def test_filtered_search(small_index):
+    lines = run("benchmarks.filtered_search", "300", "--base", str(small_index)).splitlines()
+    assert len(lines) == 2 + 2 * 4
+    assert all("1.0000" in line for line in lines[2:])
+
+
+def test_side_by_side_leaves_out_what_is_not_installed(small_index):
+    said = run("benchmarks.side_by_side", "--passages", "300", "--base", str(small_index))
+    assert "footnote: hybrid" in said
+    assert "FAISS flat: dense" in said
+
+
+def test_indexer_memory():
+    assert "300" in run("benchmarks.indexer_memory", "300").splitlines()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_embedding_throughput():
+    assert "ratio of medians" in run("benchmarks.embedding_throughput", "corpus/pages", "--files", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_reindex(tmp_path):
+    run("footnote", "index", "corpus/pages", "--include", "ddl-s*", "--index", str(tmp_path / "base"))
+    said = run("benchmarks.reindex", "--passages", "1000", "--base", str(tmp_path / "base"))
+    assert "embedded again" in said
+    assert "% of that" in said
