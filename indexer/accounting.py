@@ -13,6 +13,9 @@ from store.passages import Origin
 PROBLEMS_KEPT = 1000
 """Problems that a report lists; the ledger has all."""
 
+FORGOTTEN = "forgotten"
+"""The reason why an input is set aside whose document was to be forgotten."""
+
 
 class Tally:
     """What a ledger says in sum."""
@@ -55,6 +58,20 @@ class Ledger:
         """An input could not become a document."""
         outcome: Literal["empty", "quarantined"] = "empty" if item.reason == "empty" else "quarantined"
         self.entry(LedgerEntry(source, file, item.input, outcome, item.reason, item.message, item.document_id))
+
+    def forgotten(self, source: str, file: str | None, item: str, stand_in: str) -> None:
+        """An input's document was forgotten: the report names it, what is written does not.
+
+        Args:
+            file: absent where it is named after the document.
+            item: what people know the input by.
+            stand_in: what the ledger calls it.
+        """
+        why = "was forgotten; take it out of its source, or `footnote forget --undo` it."
+        self._staging.note(
+            LedgerEntry(source, file or stand_in, stand_in, "quarantined", FORGOTTEN, f"An input's document {why}")
+        )
+        self.tally.add(LedgerEntry(source, file or item, item, "quarantined", FORGOTTEN, f"{item}: its document {why}"))
 
     def staged(self, outcome: Literal["added", "duplicate", "collision"], document_id: str, origin: Origin) -> None:
         """A document was staged, or was found to have come before."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
 
-from indexer.accounting import Ledger, Tally
+from indexer.accounting import FORGOTTEN, Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
@@ -20,14 +19,16 @@ from indexer.parent import FileKey, Parent, open_parent
 from indexer.progress import Progress, Silent
 from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
-from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
+from indexer.sources import Quarantined, Source, SourceFile, is_jsonl
 from indexer.staging import Staging
+from indexer.survey import Found, parse_sources, survey
 from indexer.tools import Request, Tools, make_tools
 from indexer.vectors import Embedding, VectorSource, require_parity
 from store.document import embedded_text
 from store.embedding import EmbeddingSpace
 from store.errors import SourceError, StoreCorrupt, UsageError
-from store.files import check_file, sha256_file
+from store.files import check_file
+from store.forgotten import read_forgotten
 from store.index import IndexDirectory, now
 from store.ledger import LedgerEntry, LedgerFile
 from store.manifest import FORMAT_VERSION, Counts, Manifest, QueryEncoderEntry
@@ -60,7 +61,7 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
     Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
     tools = make_tools(settings, request)
-    sources = _sources(request)
+    sources = parse_sources(request)
     with index.lock():
         warnings: list[str] = []
         parent = _unless_damaged(request, warnings, lambda: open_parent(index))
@@ -82,7 +83,8 @@ def _build(
     warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
-    found = list(_scan(sources, request, tools.recipe, index.path, progress))
+    forgotten = read_forgotten(index.forgotten_file)
+    found = list(survey(sources, request, tools.recipe, index.path, forgotten, progress))
     kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
     if tools.given is not None and (len(found) > 1 or not all(kinds)):
         raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
@@ -98,7 +100,15 @@ def _build(
         cache = None if tools.given else _cache(index, tools.space)
         try:
             intake = Intake(
-                tools.splitter, tools.space, tools.given, settings.base_url, staging, cache, parent, progress
+                tools.splitter,
+                tools.space,
+                tools.given,
+                settings.base_url,
+                staging,
+                cache,
+                parent,
+                forgotten,
+                progress,
             )
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
@@ -111,12 +121,8 @@ def _build(
             staging.write_gave_way(folder / GAVE_WAY)
             _require_parity(tools, staging)
             vector_source = _vector_source(tools, cache, parent, progress)
-            if intake.to_embed:
-                progress.phase("Embedding", intake.to_embed)
-                write_rows(folder, staging, vector_source, tools.analyzer, Silent())
-            else:
-                progress.phase("Writing", staging.passages)
-                write_rows(folder, staging, vector_source, tools.analyzer, progress)
+            progress.phase("Embedding" if intake.to_embed else "Writing", intake.to_embed or staging.passages)
+            write_rows(folder, staging, vector_source, tools.analyzer, Silent() if intake.to_embed else progress)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
             vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)
@@ -189,49 +195,8 @@ def _vector_source(
     return Embedding(tools.embedder, cache, same_space, progress)
 
 
-def _sources(request: Request) -> list[Source]:
-    if not request.sources:
-        raise SourceError("no source was given.", fix="Name a folder, a file or a .jsonl file.")
-    result: list[Source] = []
-    for text in request.sources:
-        try:
-            result.append(parse_source(text))
-        except SourceError:
-            if not request.allow_empty:
-                raise
-            name, _, path = text.rpartition("=")
-            result.append(Source(name or Path(path).name, Path(path), "folder"))
-    # By name: which of two documents with one id is kept must not depend on how the command was typed.
-    return sorted(result, key=lambda source: (source.name, str(source.path)))
-
-
-_Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
-"""Source name, the file or why it is set aside, and its line in the ledger where it could be read."""
-
-
-def _scan(
-    sources: Sequence[Source], request: Request, recipe: str, index: Path, progress: Progress
-) -> Iterator[_Found]:
-    for source in sources:
-        if request.allow_empty and not source.path.exists():
-            continue
-        for item in scan(source, request.include, request.exclude, without=index):
-            progress.advance()
-            if isinstance(item, Quarantined):
-                yield source.name, item, None
-                continue
-            try:
-                line = LedgerFile(source.name, item.relative, sha256_file(item.path), recipe)
-            except OSError as error:
-                reason = error.strerror or str(error)
-                broken = Quarantined(item.input, "unreadable", f"{item.input}: cannot be read: {reason}.", item.input)
-                yield source.name, broken, None
-                continue
-            yield source.name, item, line
-
-
 def _unchanged(
-    parent: Parent, found: Sequence[_Found], sources: Sequence[Source], request: Request, tools: Tools
+    parent: Parent, found: Sequence[Found], sources: Sequence[Source], request: Request, tools: Tools
 ) -> bool:
     """Whether every file is the one read before, no file is missing, and the same space, analyzer and splitter hold."""
     names = {source.name for source in sources}
@@ -267,7 +232,7 @@ def _same_content(parent: Parent, content: str, tools: Tools) -> bool:
 
 def _take_in(
     intake: Intake,
-    found: Sequence[_Found],
+    found: Sequence[Found],
     sources: Sequence[Source],
     request: Request,
     tools: Tools,
@@ -282,6 +247,9 @@ def _take_in(
     steps: list[tuple[str, Callable[[], None]]] = []
     times = Counter((name, item.relative) for name, item, _ in found if isinstance(item, SourceFile))
     for name, item, line in found:
+        if isinstance(item, Quarantined) and item.reason == FORGOTTEN and item.document_id is not None:
+            steps.append((name, partial(intake.ledger.forgotten, name, None, item.document_id, item.input)))
+            continue
         if isinstance(item, Quarantined):
             steps.append((name, partial(intake.ledger.set_aside, name, item.input, item)))
             continue
@@ -309,7 +277,7 @@ def _take_in(
 
 def _refuse_emptied(
     sources: Sequence[Source],
-    found: Sequence[_Found],
+    found: Sequence[Found],
     request: Request,
     parent: Parent | None,
     ledger: Ledger,

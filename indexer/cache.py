@@ -23,6 +23,7 @@ _DAMAGE = {
     sqlite3.SQLITE_ERROR,  # a column or table that damage took away
     sqlite3.SQLITE_READONLY,  # a header that says so; on a read-only disk making it anew says what is the matter
 }
+_NEXT_HASHES = "SELECT hash FROM embeddings WHERE hash > ? ORDER BY hash LIMIT 10000"
 
 
 class EmbeddingCache:
@@ -80,6 +81,23 @@ class EmbeddingCache:
                 connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)", rows)
 
         self._whole(write)
+
+    def keep_only(self, known: Callable[[Sequence[bytes]], set[bytes]]) -> int:
+        """Erase every entry whose hash `known` does not return, free pages included; returns how many there were."""
+        removed, last = 0, b""
+        while hashes := [key for (key,) in self._rows(_NEXT_HASHES, [last])]:
+            last = hashes[-1]
+            there = known(hashes)
+            gone = [(key,) for key in hashes if key not in there]
+            removed += len(gone)
+
+            def erase(connection: sqlite3.Connection, gone: list[tuple[bytes]] = gone) -> None:
+                with connection:
+                    connection.executemany("DELETE FROM embeddings WHERE hash = ?", gone)
+
+            self._whole(erase)
+        self._whole(lambda connection: connection.execute("VACUUM"))
+        return removed
 
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""

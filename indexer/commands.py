@@ -1,4 +1,4 @@
-"""Commands that make an index: index, export-reranker."""
+"""Commands that make an index: index, forget, export-reranker."""
 
 from __future__ import annotations
 
@@ -99,6 +99,57 @@ def index_command(
         _tell(report)
     if report.outcomes.get("quarantined") or report.outcomes.get("empty"):
         raise typer.Exit(DONE_WITH_QUARANTINE)
+
+
+@app.command("forget")
+def forget_command(
+    document_id: Annotated[str, typer.Argument(metavar="DOCUMENT_ID", help="The id, as search results name it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Accept the document again when it comes.")] = False,
+    index: IndexOption = None,
+) -> None:
+    """Erase a document from every kept snapshot and the embedding cache, and refuse it from now on.
+
+    The current snapshot is published anew without it; those that hold it are removed, whoever reads them: a running
+    service follows by itself. `footnote index`, `import` and `rollback` refuse it until `--undo`. Take it out of your
+    sources and archives too.
+    """
+    import sys
+
+    from indexer.erasure import find, forget, remember
+    from indexer.progress import watching
+    from store.errors import UsageError
+    from store.index import IndexDirectory
+    from store.settings import IndexSettings, load_settings
+    from store.text import canonical
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    directory.require_current()
+    wanted = canonical(document_id)
+    if undo:
+        known = remember(directory, wanted)
+        typer.echo(f"{wanted!r} is accepted again when it is indexed" if known else f"{wanted!r} was not forgotten")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("forgetting cannot be taken back, and nobody can be asked.", fix="Add --yes.")
+        found = find(directory, wanted)
+        if found.holding:
+            typer.echo(f"{wanted!r} is in {', '.join(found.holding)}; these snapshots will be removed.")
+        else:
+            typer.echo(f"No kept snapshot holds {wanted!r}; the cache will be purged and the id refused from now on.")
+        if found.damaged:
+            typer.echo(f"Damaged, so perhaps holding it, and to be removed too: {', '.join(found.damaged)}.")
+        typer.confirm("This cannot be taken back. Go on?", abort=True)
+    with watching() as progress:
+        done = forget(directory, wanted, progress)
+    if done.published:
+        typer.echo(f"published {done.published} without {wanted!r}")
+    elif not done.removed:
+        typer.echo(f"no kept snapshot held {wanted!r}; it is refused from now on")
+    if done.removed:
+        typer.echo(f"removed {len(done.removed)}: {', '.join(done.removed)}")
+    typer.echo(f"{done.embeddings:,} embeddings left the cache; take the document out of your sources and archives too")
 
 
 def _tell(report: object) -> None:

@@ -88,6 +88,10 @@ class GaveWayFile:
                 self._places.setdefault((fields["source"], fields["file"]), []).append(at)
                 at += len(line)
 
+    def files(self) -> set[tuple[str, str]]:
+        """(source, file) of every file of which a document gave way."""
+        return set(self._places)
+
     def count(self, source: str, file: str) -> int:
         """How many documents of a source's file gave way."""
         return len(self._places.get((source, file), []))

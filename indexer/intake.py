@@ -14,6 +14,7 @@ from indexer.vectors import GivenVectors
 from store.document import Document
 from store.embedding import EmbeddingSpace
 from store.errors import InputError, SourceError
+from store.forgotten import ForgottenIds
 from store.ledger import LedgerFile
 from store.passages import Origin, Span
 
@@ -30,6 +31,7 @@ class Intake:
         base_url: gives files their address.
         staging, cache: where documents go, and which texts have a vector already.
         parent: the snapshot before, verified.
+        forgotten: documents that are not taken in.
         progress: told of every file, and of the lines of files with many.
     """
 
@@ -42,6 +44,7 @@ class Intake:
         staging: Staging,
         cache: EmbeddingCache | None,
         parent: Parent | None,
+        forgotten: ForgottenIds,
         progress: Progress,
     ) -> None:
         self._splitter = splitter
@@ -51,6 +54,7 @@ class Intake:
         self._staging = staging
         self._cache = cache
         self._parent = parent
+        self._forgotten = forgotten
         self._progress = progress
         before = None if parent is None else parent.manifest
         self._same_space = before is not None and before.space == space
@@ -70,10 +74,13 @@ class Intake:
         for line in parent.files.get(key, []):
             self.ledger.file(line)
         for one in parent.documents(key):
+            if self._refuses(one.document.id, one.origin):
+                continue
             spans = one.spans if self._same_split else None
             self._stage(one.document, one.version, one.origin, spans)
         for entry in parent.other_inputs(key):
-            self.ledger.entry(entry)
+            if not self._refuses(entry.document_id, Origin(entry.source, entry.file, entry.input)):
+                self.ledger.entry(entry)
 
     def read(self, item: SourceFile, line: LedgerFile) -> None:
         """Read a file and stage what it holds. Raises SourceError where vectors were given for other lines."""
@@ -84,7 +91,8 @@ class Intake:
             if number and number % _TOLD_EVERY == 0:
                 self._progress.advance(_TOLD_EVERY)
             if isinstance(loaded, Quarantined):
-                self.ledger.set_aside(line.source, item.relative, loaded)
+                if not self._refuses(loaded.document_id, Origin(line.source, item.relative, loaded.input)):
+                    self.ledger.set_aside(line.source, item.relative, loaded)
             else:
                 self._add(loaded, Origin(line.source, item.relative, _input_of(item, loaded)), number)
         if self._given is not None and number + 1 != len(self._given):
@@ -94,7 +102,17 @@ class Intake:
                 fix="There must be one row for each line that is not blank, in the same order.",
             )
 
+    def _refuses(self, document_id: str | None, origin: Origin) -> bool:
+        """Whether a document was forgotten; accounts for it then."""
+        if document_id is None or not self._forgotten.holds(document_id):
+            return False
+        file = None if origin.input == document_id else origin.file
+        self.ledger.forgotten(origin.source, file, origin.input, self._forgotten.stand_in(document_id))
+        return True
+
     def _add(self, document: Document, origin: Origin, line: int) -> None:
+        if self._refuses(document.id, origin):
+            return
         try:
             version = document.version
             if self._given is not None and line < len(self._given):

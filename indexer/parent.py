@@ -68,8 +68,16 @@ class Parent:
 
     def documents(self, key: FileKey) -> Iterator[Carried]:
         """What a file became before; documents that gave way come last: now one may be the first of its id."""
+        yield from self.kept_documents(key)
+        yield from self.left_out_documents(key)
+
+    def kept_documents(self, key: FileKey) -> Iterator[Carried]:
+        """The documents here that a file brought, by id."""
         for stored, origin, spans in self.reader.documents_of_file(*key):
             yield Carried(_document(stored), stored.header.version, origin, spans)
+
+    def left_out_documents(self, key: FileKey) -> Iterator[Carried]:
+        """The documents of a file that gave way."""
         for one in self.gave_way.of_file(*key):
             document = one.document
             if document is None:  # equal to the one that it gave way to

@@ -1,11 +1,14 @@
-"""Commands that look after an index: status, verify, history, rollback, prune."""
+"""Commands that look after an index: status, verify, history, rollback, prune, diff, export, import."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from store.output import watched_bytes
 
 app = typer.Typer()
 
@@ -67,6 +70,7 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from store.errors import FootnoteError
+    from store.forgotten import read_forgotten
     from store.index import IndexDirectory
     from store.local import LocalSnapshot, open_query_encoder
     from store.output import emit
@@ -86,6 +90,10 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
                 found.append({"snapshot": folder.name, "ok": False, "error": str(error)})
             else:
                 found.append({"snapshot": folder.name, "ok": True, "files": len(snapshot.manifest.files)})
+    try:
+        read_forgotten(directory.forgotten_file)
+    except FootnoteError as error:
+        found.append({"snapshot": directory.forgotten_file.name, "ok": False, "error": str(error)})
     missing = current.name not in {one["snapshot"] for one in found}
     if missing:
         found.append({"snapshot": current.name, "ok": False, "error": "CURRENT names it, but it is not there"})
@@ -167,3 +175,89 @@ def prune(
     with directory.lock():
         removed = directory.prune(settings.keep_generations)
     typer.echo(f"removed {len(removed)}: {', '.join(removed)}" if removed else "nothing to remove")
+
+
+@app.command()
+def diff(
+    before: Annotated[int, typer.Argument(metavar="A", help="A kept generation (see `footnote history`).")],
+    after: Annotated[int, typer.Argument(metavar="B", help="Another one.")],
+    index: IndexOption = None,
+    lines: Annotated[int, typer.Option("--lines", min=0, help="How many documents to list; JSON lists all.")] = 20,
+    json: JsonOption = False,
+) -> None:
+    """What generation B has that A had not: documents and passages added (+), changed (~) and removed (-)."""
+    from dataclasses import asdict
+
+    from store.difference import difference
+    from store.index import IndexDirectory
+    from store.output import emit_list
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    with difference(directory, before, after) as found:
+        if json:
+            emit_list(
+                {"from": before, "to": after},
+                "changes",
+                map(asdict, found.changes()),
+                lambda: {"documents": asdict(found.documents), "passages": asdict(found.passages)},
+            )
+            return
+        changes = found.changes()
+        listed = list(itertools.islice(changes, lines))
+        more = sum(1 for _ in changes)
+    for name, counts in (("documents", found.documents), ("passages", found.passages)):
+        typer.echo(
+            f"{name:>9}: {counts.added:,} added, {counts.changed:,} changed, {counts.removed:,} removed, "
+            f"{counts.same:,} the same"
+        )
+    for one in listed:
+        passages = f"passages +{len(one.added)} ~{len(one.changed)} -{len(one.removed)}"
+        what = ", ".join([*one.fields, passages])
+        typer.echo(f"{ {'added': '+', 'changed': '~', 'removed': '-'}[one.change] } {one.id}  ({what})")
+    if more:
+        typer.echo(f"  ... and {more:,} more (--lines N lists more, --json all)")
+
+
+@app.command("export")
+def export_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write; one that is there is replaced.")],
+    generation: Annotated[
+        int | None, typer.Option(help="A kept generation; absent, the current one.", show_default=False)
+    ] = None,
+    index: IndexOption = None,
+) -> None:
+    """Write a snapshot, with its vectors and query encoder, to one archive. Serving goes on meanwhile."""
+    from store.archive import export_archive
+    from store.index import IndexDirectory
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    with watched_bytes("Exporting") as advance:
+        done = export_archive(directory, file, generation, advance)
+    counts = done.manifest.counts
+    typer.echo(
+        f"exported {done.snapshot} to {file}: {counts.documents:,} documents, {counts.passages:,} passages, "
+        f"{done.size:,} bytes"
+    )
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive that `footnote export` wrote.")],
+    index: IndexOption = None,
+) -> None:
+    """Make an archive's snapshot the current one, after verifying every byte of it. Nothing is embedded again."""
+    from store.arrival import import_archive
+    from store.index import IndexDirectory
+    from store.settings import IndexSettings, load_settings
+
+    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    with watched_bytes("Importing") as advance:
+        done = import_archive(directory, file, advance)
+    counts = done.manifest.counts
+    renamed = "" if done.snapshot == done.exported_as else f" as {done.snapshot}"
+    typer.echo(
+        f"imported {done.exported_as}{renamed}, which is current now: {counts.documents:,} documents, "
+        f"{counts.passages:,} passages"
+    )

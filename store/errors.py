@@ -9,6 +9,7 @@
     ├── WriteFailed             the disk under the index took no more (full, read-only, failing)
     ├── FormatUnsupported       the snapshot was written in a format this version does not read
     ├── StoreCorrupt            a file does not hold what its manifest says
+    ├── Forgotten               something holds a document that was to be forgotten
     ├── SpaceMismatch           vectors of one embedding space would meet another
     └── LegUnavailable          a retrieval leg cannot answer
 
@@ -79,16 +80,31 @@ class FormatUnsupported(FootnoteError):
 
 
 class StoreCorrupt(FootnoteError):
-    """A file of the index does not hold what its manifest says. Names the file, expected and found."""
+    """A file of the index, or an archive, does not hold what its manifest says. Names the file, expected and found."""
 
-    def __init__(self, file: str, expected: object, found: object) -> None:
-        super().__init__(
-            f"{file} is damaged: expected {expected}, found {found}.",
-            fix="Roll back (`footnote rollback GENERATION`) or rebuild (`footnote index`).",
-        )
+    def __init__(
+        self,
+        file: str,
+        expected: object,
+        found: object,
+        *,
+        fix: str = "Roll back (`footnote rollback GENERATION`) or rebuild (`footnote index`).",
+    ) -> None:
+        super().__init__(f"{file} is damaged: expected {expected}, found {found}.", fix=fix)
         self.file = file
         self.expected = expected
         self.found = found
+
+
+class Forgotten(FootnoteError):
+    """Something that was to be made current holds a document that was forgotten."""
+
+    def __init__(self, what: str, document_id: str) -> None:
+        super().__init__(
+            f"{what} holds {document_id!r}, which was forgotten; nothing was changed.",
+            fix=f"Have it made again without that document, or `footnote forget --undo {document_id!r}` first.",
+        )
+        self.document_id = document_id
 
 
 class SpaceMismatch(FootnoteError):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from store import files
 from store.errors import FootnoteError, IndexMissing, StoreCorrupt, UsageError
+from store.forgotten import refuse_forgotten
 from store.local import LocalSnapshot, read_manifest
 from store.manifest import FileEntry, Manifest
 from store.passages import PassageReader, StoredDocument
@@ -52,6 +53,7 @@ class IndexDirectory:
         self.encoders = path / "encoders"
         self.cache = path / "cache"
         self.current_file = path / "CURRENT"
+        self.forgotten_file = path / "FORGOTTEN"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -189,6 +191,7 @@ class IndexDirectory:
             if int(folder.name.partition("-")[0]) == generation:
                 with ThreadPoolExecutor(1) as executor:
                     LocalSnapshot(folder, executor, full=True).close()
+                refuse_forgotten(self.forgotten_file, folder, f"generation {generation}")
                 target = Current(folder.name, files.sha256_file(folder / "manifest.json"))
                 self.point_current_at(target)
                 return target

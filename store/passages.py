@@ -312,6 +312,15 @@ class PassageReader:
         """(id, version) of every document, by id."""
         yield from self.connection.execute("SELECT id, version FROM documents ORDER BY row")
 
+    def files(self) -> set[tuple[str, str]]:
+        """(source, file) of every file that brought a document."""
+        return set(self.connection.execute("SELECT DISTINCT source, file FROM documents"))
+
+    def known_hashes(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Those of these hashes of embedded texts that some passage here has."""
+        query = "SELECT DISTINCT embedded_hash FROM passages WHERE embedded_hash IN"
+        return {key for (key,) in self._in(query, hashes)}
+
     def first_passages(self) -> list[int]:
         """For each document row the row of its first passage, and at the end the number of passages."""
         ordered = "SELECT first_passage FROM documents ORDER BY first_passage, row"  # read off an index, not the table

@@ -67,6 +67,19 @@ def test_some_inputs_set_aside_is_exit_code_3_and_names_them(tmp_path):
         (["search", "otter", "--filter", "{"], 2, "JSON"),
         (["search", "otter", "--filter", '{"a": {"$near": 1}}'], 2, "$near"),
         (["rollback", "99"], 2, "99"),
+        (["diff", "1", "99"], 2, "generation 99 is not kept; kept: 1"),
+        (["diff", "1"], 2, "B"),
+        (["diff", "one", "two"], 2, "integer"),
+        (["export", "notes/otter.md"], 2, "exists and is no archive"),
+        (["export", "data/index/a.tar"], 2, "lies in the index itself"),
+        (["export", "nowhere/a.tar"], 2, "no folder nowhere"),
+        (["export", "a.tar", "--generation", "99"], 2, "kept: 1"),
+        (["export", "a.tar", "--index", "missing"], 1, "footnote index"),
+        (["import", "missing.tar"], 2, "missing.tar cannot be read"),
+        (["import", "notes"], 2, "not a file"),
+        (["import", "notes/otter.md"], 1, "expected a footnote archive"),
+        (["forget", "notes/otter.md"], 2, "--yes"),
+        (["forget", "x", "--index", "missing"], 1, "footnote index"),
         (["evaluate", "nowhere"], 2, "nowhere"),
         (["config", "show", "nonsense"], 2, "nonsense"),
         (["index", "notes", "--embedding-model", "no/such-model"], 2, "no/such-model"),
@@ -175,6 +188,69 @@ def test_json_is_json(place, command):
 
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_two_generations_are_compared_in_counts_and_lines(tmp_path, jsonl):
+    jsonl(tmp_path / "s.jsonl", [{"id": f"d{n:02}", "text": "old"} for n in range(20)])
+    run("index", "s.jsonl", cwd=tmp_path)
+    jsonl(tmp_path / "s.jsonl", [{"id": f"d{n:02}", "text": "new" if n < 6 else "old"} for n in range(1, 21)])
+    run("index", "s.jsonl", cwd=tmp_path)
+
+    told = run("diff", "1", "2", "--lines", "3", cwd=tmp_path)
+    listed = json.loads(run("diff", "1", "2", "--json", cwd=tmp_path).stdout)
+    same = json.loads(run("diff", "2", "2", "--json", cwd=tmp_path).stdout)
+
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines() == [
+        "documents: 1 added, 5 changed, 1 removed, 14 the same",
+        " passages: 6 added, 0 changed, 6 removed, 14 the same",
+        "- d00  (passages +0 ~0 -1)",
+        "~ d01  (text, passages +1 ~0 -1)",
+        "~ d02  (text, passages +1 ~0 -1)",
+        "  ... and 4 more (--lines N lists more, --json all)",
+    ]
+    assert len(listed["changes"]) == 7
+    assert listed["documents"] == {"added": 1, "changed": 5, "removed": 1, "same": 14}
+    assert (same["changes"], same["documents"]["same"]) == ([], 20)
+
+
+def test_an_archive_carries_a_snapshot_to_another_index_without_embedding_again(place, tmp_path):
+    exported = run("export", tmp_path / "a.tar", cwd=place)
+    imported = run("import", tmp_path / "a.tar", "--index", tmp_path / "new", cwd=place)
+    found = run("search", "heron water", "--index", tmp_path / "new", "--json", cwd=place)
+    again = json.loads(run("index", "notes", "--index", tmp_path / "new", "--json", cwd=place).stdout)
+
+    assert (exported.returncode, imported.returncode) == (0, 0), exported.stderr + imported.stderr
+    assert "2 documents, 2 passages" in exported.stdout
+    assert "current now: 2 documents, 2 passages" in imported.stdout
+    assert json.loads(found.stdout)["results"]
+    assert (again["published"], again["embedded"]) == (False, 0)
+
+
+def test_a_forgotten_document_is_set_aside_from_then_on_until_that_is_undone(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "stay.txt").write_text("Otters sleep five hours a day.")
+    (tmp_path / "notes" / "go.txt").write_text("The unmentionable person lives here.")
+    run("index", "notes", cwd=tmp_path)
+    run("export", "a.tar", cwd=tmp_path)
+
+    done = run("forget", "notes/go.txt", "--yes", cwd=tmp_path)
+    again = run("index", "notes", cwd=tmp_path)
+    refused = [run(*command, cwd=tmp_path) for command in (["import", "a.tar"], ["rollback", "1"])]
+    verified = run("verify", cwd=tmp_path)
+    undone = run("forget", "notes/go.txt", "--undo", cwd=tmp_path)
+    back = run("index", "notes", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "published 000002-" in done.stdout
+    assert "removed 1: 000001-" in done.stdout
+    assert again.returncode == 3
+    assert "notes/go.txt: its document was forgotten" in again.stderr
+    assert [one.returncode for one in refused] == [1, 2]
+    assert "'notes/go.txt', which was forgotten" in refused[0].stderr
+    assert verified.returncode == 0, verified.stdout
+    assert "accepted again" in undone.stdout
+    assert (back.returncode, "2 documents" in back.stdout) == (0, True)
 
 
 def test_search_and_ask_tell_people_what_they_found(place):
