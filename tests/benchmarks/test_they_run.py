@@ -41,13 +41,13 @@ def test_indexer_memory():
     assert "300" in run("benchmarks.indexer_memory", "300").splitlines()[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.model
 def test_embedding_throughput():
     assert "ratio of medians" in run("benchmarks.embedding_throughput", "corpus/pages", "--files", "2")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.model
 def test_reindex(tmp_path):
     run("footnote", "index", "corpus/pages", "--include", "ddl-s*", "--index", str(tmp_path / "base"))
