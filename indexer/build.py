@@ -334,7 +334,7 @@ def _refuse_emptied(
     """A source that had documents and now has none is more likely unmounted than emptied."""
     if request.allow_empty:
         return
-    now_there = ledger.tally.sources_with_documents
+    now_there = ledger.tally.sources_with_documents | ledger.tally.sources_with_forgotten
     before = set() if parent is None else parent.tally.sources_with_documents
     for source in sources:
         if source.name in before and source.name not in now_there:
