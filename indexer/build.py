@@ -300,11 +300,8 @@ def _take_in(
     steps: list[tuple[str, Callable[[], None]]] = []
     times = Counter((name, item.relative) for name, item, _ in found if isinstance(item, SourceFile))
     for name, item, line in found:
-        if isinstance(item, Quarantined) and item.reason == FORGOTTEN and item.document_id is not None:
-            steps.append((name, partial(intake.ledger.forgotten, name, None, item.document_id, item.input)))
-            continue
         if isinstance(item, Quarantined):
-            steps.append((name, partial(intake.ledger.set_aside, name, item.input, item)))
+            steps.append((name, partial(intake.set_aside, name, item)))
             continue
         assert line is not None
         key = (name, item.relative)
