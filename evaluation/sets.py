@@ -93,16 +93,23 @@ def open_text(path: Path) -> TextIO:
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with open_text(path) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{path}:{number}: not JSON: {error}.") from error
-            if not isinstance(row, dict):
-                raise UsageError(f"{path}:{number}: a line must be an object.")
-            yield row
+        number = 0
+        try:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield _row(line, f"{path}:{number}")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path}: not UTF-8 after line {number}: {error.reason}.") from error
+
+
+def _row(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{place}: not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{place}: a line must be an object.")
+    return row
 
 
 def _question(row: dict[str, Any], path: Path) -> SetQuestion:

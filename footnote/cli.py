@@ -55,7 +55,7 @@ def main() -> None:
     except FootnoteError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("stopped; what was published is untouched, and what was embedded is kept for the next run.", 130)
+        _fail("stopped.", 130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

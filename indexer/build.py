@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
 
-from indexer.accounting import FORGOTTEN, Ledger, Tally
+from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
+from indexer.findings import Found, look, named_sources, require_one_file_of_lines
 from indexer.gave_way import FILE_NAME as GAVE_WAY
 from indexer.intake import Intake
 from indexer.parent import FileKey, Parent, open_parent
 from indexer.progress import Progress, Silent
 from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
-from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
+from indexer.sources import Quarantined, Source, SourceFile, is_jsonl
 from indexer.staging import Staging
 from indexer.tools import Request, Tools, make_tools
 from indexer.vectors import Embedding, VectorSource, require_parity
 from store.document import embedded_text
 from store.embedding import EmbeddingSpace
-from store.errors import SourceError, StoreCorrupt, UsageError
-from store.files import check_file, sha256_file
-from store.forgotten import ForgottenIds, read_forgotten
+from store.errors import SourceError, StoreCorrupt
+from store.files import check_file
+from store.forgotten import read_forgotten
 from store.index import IndexDirectory, now
 from store.ledger import LedgerEntry, LedgerFile
 from store.manifest import FORMAT_VERSION, Counts, Manifest, QueryEncoderEntry
@@ -61,7 +61,7 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
     Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
     tools = make_tools(settings, request)
-    sources = _sources(request)
+    sources = named_sources(request)
     with index.lock():
         warnings: list[str] = []
         parent = _unless_damaged(request, warnings, lambda: open_parent(index))
@@ -83,10 +83,10 @@ def _build(
     warnings: list[str],
 ) -> Report:
     progress.phase("Looking for files")
-    found = list(_scan(sources, request, tools.recipe, forgotten := read_forgotten(index.forgotten_file), progress))
-    kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
-    if tools.given is not None and (len(found) > 1 or not all(kinds)):
-        raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
+    forgotten = read_forgotten(index.forgotten_file)
+    found = list(look(sources, request, tools.recipe, forgotten, index.path, progress))
+    if tools.given is not None:
+        require_one_file_of_lines(found, sources)
     encoder = _known_encoders(index, tools, parent)
     if parent is not None and encoder is not None and _unchanged(parent, found, sources, request, tools):
         return _nothing_to_do(parent, parent.tally)
@@ -112,7 +112,7 @@ def _build(
             ledger = intake.ledger
             _take_in(intake, found, sources, request, tools, parent, progress)
             staging.commit()
-            _refuse_emptied(sources, request, parent, ledger, staging)
+            _refuse_emptied(sources, found, request, parent, ledger, staging)
             staging.write_ledger(folder / "ledger.jsonl")
             content = staging.content_sha256(folder / "ledger.jsonl")
             if parent is not None and encoder is not None and _same_content(parent, content, tools):
@@ -198,58 +198,8 @@ def _vector_source(
     return Embedding(tools.embedder, cache, same_space, progress)
 
 
-def _sources(request: Request) -> list[Source]:
-    if not request.sources:
-        raise SourceError("no source was given.", fix="Name a folder, a file or a .jsonl file.")
-    result: list[Source] = []
-    for text in request.sources:
-        try:
-            result.append(parse_source(text))
-        except SourceError:
-            if not request.allow_empty:
-                raise
-            name, _, path = text.rpartition("=")
-            result.append(Source(name or Path(path).name, Path(path), "folder"))
-    # By name: which of two documents with one id is kept must not depend on how the command was typed.
-    return sorted(result, key=lambda source: (source.name, str(source.path)))
-
-
-_Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
-"""Source name, the file or why it is set aside, and its line in the ledger where it could be read."""
-
-
-def _scan(
-    sources: Sequence[Source], request: Request, recipe: str, forgotten: ForgottenIds, progress: Progress
-) -> Iterator[_Found]:
-    recipe_of_lines = (
-        f"{recipe}{forgotten.state}"  # files of many documents are read again when other ids are forgotten
-    )
-    for source in sources:
-        if request.allow_empty and not source.path.exists():
-            continue
-        for item in scan(source, request.include, request.exclude):
-            progress.advance()
-            if isinstance(item, Quarantined):
-                yield source.name, item, None
-                continue
-            many = is_jsonl(item.path.name)
-            if not many and forgotten.holds(item.input):
-                stand_in = forgotten.stand_in(item.input)
-                yield source.name, Quarantined(stand_in, FORGOTTEN, "", item.input), None
-                continue
-            try:
-                digest = sha256_file(item.path)
-                line = LedgerFile(source.name, item.relative, digest, recipe_of_lines if many else recipe)
-            except OSError as error:
-                reason = error.strerror or str(error)
-                broken = Quarantined(item.input, "unreadable", f"{item.input}: cannot be read: {reason}.", item.input)
-                yield source.name, broken, None
-                continue
-            yield source.name, item, line
-
-
 def _unchanged(
-    parent: Parent, found: Sequence[_Found], sources: Sequence[Source], request: Request, tools: Tools
+    parent: Parent, found: Sequence[Found], sources: Sequence[Source], request: Request, tools: Tools
 ) -> bool:
     """Whether every file is the one read before, no file is missing, and the same space, analyzer and splitter hold."""
     names = {source.name for source in sources}
@@ -285,7 +235,7 @@ def _same_content(parent: Parent, content: str, tools: Tools) -> bool:
 
 def _take_in(
     intake: Intake,
-    found: Sequence[_Found],
+    found: Sequence[Found],
     sources: Sequence[Source],
     request: Request,
     tools: Tools,
@@ -326,15 +276,25 @@ def _take_in(
 
 
 def _refuse_emptied(
-    sources: Sequence[Source], request: Request, parent: Parent | None, ledger: Ledger, staging: Staging
+    sources: Sequence[Source],
+    found: Sequence[Found],
+    request: Request,
+    parent: Parent | None,
+    ledger: Ledger,
+    staging: Staging,
 ) -> None:
     """A source that had documents and now has none is more likely unmounted than emptied."""
     if request.allow_empty:
         return
     now_there = ledger.tally.sources_with_documents | ledger.tally.sources_with_forgotten
     before = set() if parent is None else parent.tally.sources_with_documents
+    times = Counter(source.name for source in sources)
     for source in sources:
-        if source.name in before and source.name not in now_there:
+        # Which of several sources with one name had documents is not kept: one without a file is suspect enough.
+        has_files = times[source.name] == 1 or any(
+            isinstance(item, SourceFile) and item.path.is_relative_to(source.path) for _, item, _ in found
+        )
+        if source.name in before and (source.name not in now_there or not has_files):
             raise SourceError(
                 f"source {source.name!r} ({source.path}) had documents and now has none; nothing was published.",
                 fix="If that is meant, run again with --allow-empty.",

@@ -69,8 +69,14 @@ def index_command(
 
     settings = load_settings(IndexerSettings, index=index, base_url=base_url, embedding_model=embedding_model)
     request = Request(sources, add, allow_empty, include or (), exclude or (), vectors, vectors_model)
-    with watching() as progress:
-        report = build(IndexDirectory(settings.index), request, settings, progress)
+    try:
+        with watching() as progress:
+            report = build(IndexDirectory(settings.index), request, settings, progress)
+    except KeyboardInterrupt:
+        typer.echo(
+            "footnote: stopped; what was published is untouched, what was embedded is kept for the next run.", err=True
+        )
+        raise typer.Exit(130) from None
     if json:
         emit(
             {
@@ -91,7 +97,7 @@ def index_command(
         )
     else:
         _tell(report)
-    if report.outcomes.get("quarantined"):
+    if report.outcomes.get("quarantined") or report.outcomes.get("empty"):
         raise typer.Exit(DONE_WITH_QUARANTINE)
 
 

@@ -127,4 +127,7 @@ def _tokenizer_sha256(folder: Path) -> str:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.is_file() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}.", fix="Fetch the model's folder again.") from error

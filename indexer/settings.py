@@ -22,4 +22,3 @@ class IndexerSettings(IndexSettings):
     )
     language: str = Field("english", description="stemming language of the lexical leg (a Snowball name, or none)")
     base_url: str | None = Field(None, description="gives files a URL: this, then their path")
-    keep_generations: int = Field(3, ge=1, description="snapshots kept when a new one is published")

@@ -107,14 +107,15 @@ def parse_source(text: str) -> Source:
 
 
 def scan(
-    source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    source: Source, include: Sequence[str] = (), exclude: Sequence[str] = (), *, without: Path | None = None
 ) -> Iterator[SourceFile | Quarantined]:
     """The files of a source, recursively, in the order of their relative paths.
 
     Symbolic links below the source, hidden files and folders (leading dot) and special files are left out; nothing is
     opened. A glob (fnmatch, case-sensitive, "*" also matches "/") is held against the relative path and the basename;
     an exclude glob that matches a folder leaves out all that is in it. A file that the user named outright is not
-    subject to globs. A folder that cannot be listed yields one `Quarantined("unreadable")`.
+    subject to globs. A folder that cannot be listed yields one `Quarantined("unreadable")`. The folder `without` is
+    left out: an index that lies below its source is not part of it.
     """
     if source.kind != "folder":
         yield SourceFile(source.name, source.path, canonical(source.path.name), single=True)
@@ -124,6 +125,8 @@ def scan(
         relative, path, is_folder = pending.pop()
         if not is_folder:
             yield SourceFile(source.name, path, relative)
+            continue
+        if without is not None and path.is_dir() and without.is_dir() and path.samefile(without):
             continue
         try:
             found = _children(path, relative, include, exclude)

@@ -98,4 +98,13 @@ def _with_splitter(
     if given is not None:  # other vectors make another index of the same lines
         recipe += f"|{given.sha256}"
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    return Tools(space, embedder, folder, given, splitter, Analyzer(settings.language), digest)
+    return Tools(space, embedder, folder, given, splitter, _analyzer(settings.language), digest)
+
+
+def _analyzer(language: str) -> Analyzer:
+    analyzer = Analyzer(language)
+    try:
+        analyzer.terms("any words")
+    except ValueError as error:
+        raise UsageError(f"setting 'language': {error}.") from error
+    return analyzer

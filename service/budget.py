@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from service.contract import StageOutcome, StageReport
+from store.errors import FootnoteError
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -37,7 +38,7 @@ class Budgets:
 _BADNESS: tuple[StageOutcome, ...] = ("skipped", "ok", "degraded", "timeout", "failed")
 
 
-class StageOverrun(Exception):  # what happened
+class StageOverrun(FootnoteError):  # what happened
     """A stage did not end within what it was given."""
 
     def __init__(self, stage: str, budget_ms: float) -> None:

@@ -16,6 +16,7 @@ from store.commands import IndexOption, JsonOption
 if TYPE_CHECKING:
     from service.contract import SearchResponse
     from service.question import Question
+    from service.settings import ServiceSettings
     from service.wiring import Service
 
 app = typer.Typer()
@@ -30,7 +31,7 @@ NoBudgets = Annotated[bool, typer.Option("--no-budgets", help="Lift the stage bu
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     mode: Annotated[str, typer.Option(help="hybrid, dense or lexical.")] = "hybrid",
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="How many passages.")] = 10,
+    top_k: Annotated[int | None, typer.Option(min=1, max=1000, help="How many passages.", show_default="10")] = None,
     filter: FilterOption = None,  # noqa: A002  # the option's name
     rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Rerank or not.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Tell how the scores came about.")] = False,
@@ -43,7 +44,9 @@ def search(
     from service.budget import Deadline
 
     with _service(index, no_budgets) as service, service.holder.lease() as engine:
-        question = _question(query, mode=mode, top_k=top_k, filter=filter, rerank=rerank, explain=explain)
+        settings = service.settings
+        wanted = top_k or settings.top_k
+        question = _question(query, settings, mode=mode, top_k=wanted, filter=filter, rerank=rerank, explain=explain)
         response = asyncio.run(run(question, engine, Deadline(engine.clock, None)))
     if json:
         typer.echo(response.model_dump_json(indent=2))
@@ -85,8 +88,11 @@ def ask(
 ) -> None:
     """A cited answer, sentence by sentence, each checked before it is printed."""
     with _service(index, no_budgets) as service:
-        wanted = guardrail or service.settings.guardrail
-        question = _question(query, mode=mode, top_k=service.settings.answer_passages, filter=filter, guardrail=wanted)
+        settings = service.settings
+        wanted = guardrail or settings.guardrail
+        question = _question(
+            query, settings, mode=mode, top_k=settings.answer_passages, filter=filter, guardrail=wanted
+        )
         asyncio.run(_ask(service, question, json=json))
 
 
@@ -125,7 +131,7 @@ async def _ask(service: Service, question: Question, *, json: bool) -> None:
         )
         shown.add(citation.marker)
         typer.echo(f'    "{" ".join(citation.quote.split())}"')
-    if response.verdict == "abstained":
+    if response.verdict == "abstained" and response.sources:
         typer.echo("\nNearest sources:")
         for source in response.sources:
             typer.echo(f"  {source.document.title or source.document.id} ({source.document.id})")
@@ -165,7 +171,15 @@ def _service(index: Path | None, no_budgets: bool) -> Iterator[Service]:
         service.close()
 
 
-def _question(query: str, *, mode: str, top_k: int, filter: str | None, **more: Any) -> Question:  # noqa: A002
+def _question(
+    query: str,
+    settings: ServiceSettings,
+    *,
+    mode: str,
+    top_k: int,
+    filter: str | None,  # noqa: A002
+    **more: Any,
+) -> Question:
     import json
 
     from service.question import Question
@@ -176,6 +190,9 @@ def _question(query: str, *, mode: str, top_k: int, filter: str | None, **more: 
     text = canonical(query).strip()
     if not text:
         raise UsageError("the question is empty.", fix="Write it in quotes after the command.")
+    size = len(text.encode())
+    if size > settings.query_bytes_max:
+        raise UsageError(f"the question has {size} bytes; at most {settings.query_bytes_max} are read.")
     if mode not in ("hybrid", "dense", "lexical"):
         raise UsageError(f"unknown mode {mode!r}; known: hybrid, dense, lexical.")
     if more.get("guardrail") not in (None, "verified", "flagged"):

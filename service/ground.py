@@ -19,6 +19,8 @@ COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
+_MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
+_MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
@@ -66,11 +68,26 @@ class Finding:
     repaired: bool = False
 
 
-def parse(piece: str) -> Draft:
-    """Take markers and surrounding white space off a piece of a generator's text."""
-    bare = _MARKER.sub("", piece)
-    claim = bare.strip()
+def parse(piece: str, sources: Sequence[Result] = ()) -> Draft:
+    """Take markers and surrounding white space off a piece of a generator's text.
+
+    A bracketed number within a sentence may be the source's own (`schedule[1]`): it stays where what is left without
+    the markers at the end stands word for word in a source that these cite.
+    """
+    for pattern in (_MARKERS_LAST, _MARKERS_BEFORE_STOP):
+        match = pattern.search(piece)
+        if match is None or _MARKER.search(piece[: match.start()]) is None:
+            continue
+        claim = (piece[: match.start()] + match.group("stop")).strip()
+        markers = tuple(dict.fromkeys(map(int, re.findall(r"\d+", match.group("markers")))))
+        cited = [sources[number - 1].passage.text for number in markers if 1 <= number <= len(sources)]
+        if any(find_ignoring_space(text, claim) for text in cited):
+            return _draft(piece, claim, markers)
     markers = tuple(dict.fromkeys(int(number) for number in _MARKER.findall(piece)))
+    return _draft(piece, _MARKER.sub("", piece).strip(), markers)
+
+
+def _draft(piece: str, claim: str, markers: tuple[int, ...]) -> Draft:
     leading = piece[: len(piece) - len(piece.lstrip())]
     return Draft(claim, markers, leading, piece[len(piece.rstrip()) :])
 
@@ -130,8 +147,16 @@ def _support_in(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judg
         return _Judged(None, 0.0, "code_not_exact")
     exact = find_ignoring_space(text, claim)
     if exact is not None:
+        if _is_negated_before(text, exact[0]):
+            return _Judged(None, 1.0, "negation_mismatch")
         return _Judged(Support(number, *exact, 1.0), 1.0, "not_supported")
     return _reworded(claim, number, text, analyzer)
+
+
+def _is_negated_before(text: str, start: int) -> bool:
+    """Whether what comes before in the same sentence turns the words that follow around ("it is not true that ...")."""
+    before = next((text[one.start : start] for one in units(text) if one.start <= start < one.end), "")
+    return len(_NEGATION.findall(before)) % 2 == 1
 
 
 def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:

@@ -1,4 +1,4 @@
-"""Settings of the online service. Times in milliseconds; None lifts a limit."""
+"""Settings of the online service. Times in milliseconds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class ServiceSettings(IndexSettings):
         "warning", description="info: one line a request, without the question's text"
     )
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
-    admin_token: SecretStr | None = Field(None, description="bearer token that /v1/index/reload asks for, if set")
+    admin_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        None, description="bearer token that /v1/index/reload asks for, if set"
+    )
 
     def stage_budgets(self) -> Budgets:
         """The stage budgets, or none at all."""

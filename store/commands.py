@@ -160,17 +160,20 @@ def rollback(
 
 @app.command()
 def prune(
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest snapshots to keep.")] = 3,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="How many of the newest snapshots to keep.", show_default="3")
+    ] = None,
     index: IndexOption = None,
 ) -> None:
     """Remove old snapshots, never the current one nor one that a reader holds."""
     from store.index import IndexDirectory
     from store.settings import IndexSettings, load_settings
 
-    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    settings = load_settings(IndexSettings, index=index, keep_generations=keep)
+    directory = IndexDirectory(settings.index)
     directory.require_current()
     with directory.lock():
-        removed = directory.prune(keep)
+        removed = directory.prune(settings.keep_generations)
     typer.echo(f"removed {len(removed)}: {', '.join(removed)}" if removed else "nothing to remove")
 
 

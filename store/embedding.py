@@ -18,6 +18,9 @@ Vectors = npt.NDArray[np.float32]
 """float32, shape (n, dimension), rows of unit length where the space is normalised."""
 
 
+_TOKEN_CHARS_MAX = 40  # of a question are tokenized for each token that the model reads
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """Everything that decides whether two vectors may be compared. Part of the manifest, never a setting.
@@ -110,7 +113,8 @@ class OnnxEncoder:
         """Vectors of `texts`, float32, shape (len(texts), dimension)."""
         if not texts:
             return np.zeros((0, self._space.dimension), np.float32)
-        encoded = self._tokenizer.encode_batch([self._space.query_prefix + text for text in texts])
+        longest = self._space.max_tokens * _TOKEN_CHARS_MAX  # the model would read no further anyway
+        encoded = self._tokenizer.encode_batch([(self._space.query_prefix + text)[:longest] for text in texts])
         feeds: dict[str, Any] = {
             "input_ids": np.array([one.ids for one in encoded], np.int64),
             "attention_mask": np.array([one.attention_mask for one in encoded], np.int64),

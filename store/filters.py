@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from store.errors import UsageError
+from store.text import canonical
 
 Scalar = str | int | float | bool | None
 Operator = Literal["$eq", "$ne", "$in", "$nin", "$gt", "$gte", "$lt", "$lte", "$exists"]
@@ -97,6 +98,7 @@ def _parse_child(operator: str, raw: Any, depth: int) -> Filter:
 
 def _parse_field(field: str, raw: Any, depth: int) -> Filter:
     _require_text(field, "a field name")
+    field = canonical(field)
     if not isinstance(raw, Mapping):
         return Condition(field, "$eq", _scalar(field, "$eq", raw))
     if depth > DEPTH_MAX:
@@ -140,6 +142,7 @@ def _scalar(field: str, operator: str, value: Any) -> Scalar:
             raise FilterError(f"{operator} on field {field!r}: the number is too large.") from None
     if isinstance(value, str):
         _require_text(value, f"{operator} on field {field!r}")
+        return canonical(value)  # as metadata is stored
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise FilterError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from store.analyzer import Analyzer
 from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder
-from store.errors import FormatUnsupported, IndexMissing, SpaceMismatch, StoreCorrupt
+from store.errors import FormatUnsupported, IndexMissing, LegUnavailable, SpaceMismatch, StoreCorrupt
 from store.files import SharedHold, check_file
 from store.filters import Filter
 from store.manifest import Manifest, parse_manifest
@@ -77,6 +78,9 @@ class LocalSnapshot:
             raise IndexMissing(f"there is no snapshot at {folder}.", fix="Run `footnote index SOURCE`.")
         self.folder = folder
         self._executor = executor
+        self._guard = threading.Lock()
+        self._running = 0
+        self._closed = False
         try:
             self._hold = SharedHold(folder / "manifest.json")
         except OSError as error:
@@ -102,7 +106,17 @@ class LocalSnapshot:
             raise
 
     def close(self) -> None:
-        """Release files and the shared hold; calling it twice is harmless."""
+        """Release files and the shared hold; calling it twice is harmless.
+
+        Work that is still on the executor, abandoned by whoever asked for it, is let finish first; it releases then.
+        """
+        with self._guard:
+            self._closed = True
+            if self._running:
+                return
+        self._release()
+
+    def _release(self) -> None:
         reader: PassageReader | None = getattr(self, "reader", None)
         if reader is not None:
             reader.close()
@@ -203,7 +217,24 @@ class LocalSnapshot:
         ]
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        with self._guard:
+            if self._closed:
+                raise LegUnavailable("closed", "the snapshot was closed")
+            self._running += 1
+        try:
+            running = self._executor.submit(work)
+        except BaseException:
+            self._ended(None)
+            raise
+        running.add_done_callback(self._ended)  # also where it was cancelled before it began
+        return await asyncio.wrap_future(running)
+
+    def _ended(self, _running: Future[T] | None) -> None:
+        with self._guard:
+            self._running -= 1
+            last = self._closed and not self._running
+        if last:
+            self._release()
 
 
 def open_query_encoder(index: Path, manifest: Manifest, *, threads: int = 1) -> QueryEncoder | None:

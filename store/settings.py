@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from store.errors import UsageError
 
@@ -21,6 +28,7 @@ class IndexSettings(BaseSettings):
     )
 
     index: Path = Field(Path("data/index"), description="the index directory")
+    keep_generations: int = Field(3, ge=1, description="snapshots kept when a new one is published")
 
     @classmethod
     def settings_customise_sources(
@@ -48,6 +56,12 @@ def load_settings(kind: type[S], **given: Any) -> S:
         raise UsageError(
             f"setting {name!r}: {first['msg']} (found {first.get('input')!r}).",
             fix=f"Look at the option, FOOTNOTE_{name.upper()} and {TOML_FILE}.",
+        ) from error
+    except SettingsError as error:  # a list or object in the environment that is no JSON
+        named = re.search(r'field "(\w+)"', str(error))
+        name = named.group(1) if named else "?"
+        raise UsageError(
+            f"FOOTNOTE_{name.upper()} cannot be read.", fix="""It takes JSON, a list for example: '["one", "two"]'."""
         ) from error
     except ValueError as error:  # the TOML itself
         raise UsageError(f"{TOML_FILE} cannot be read: {error}") from error

@@ -79,7 +79,12 @@ def decode(data: bytes, what: str, declared: str | None = None) -> str:
         raise InputError("binary", f"{what}: the file holds binary data, not text.")
     for bom, codec in _BOMS:
         if data.startswith(bom):
-            return _strict(data, codec) or data.decode(codec, errors="replace")
+            marked = data.decode(codec, errors="replace")
+            if marked.count("\ufffd") <= _BAD_SHARE_MAX * len(marked):
+                return marked
+            raise InputError(
+                "undecodable", f"{what}: the text is not {codec}, as its byte order mark says. Save it as UTF-8."
+            )
     for candidate in (declared, "utf-8"):
         text = _strict(data, candidate) if candidate else None
         if text is not None:

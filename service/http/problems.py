@@ -78,6 +78,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("forbidden-origin", 403, "This origin may not send requests"),
         Kind("not-found", 404, "There is nothing here"),
         Kind("method-not-allowed", 405, "This method is not allowed here"),
+        Kind("request-timeout", 408, "The body did not arrive in time"),
         Kind("version-gone", 410, "No kept snapshot holds this document version"),
         Kind("body-too-large", 413, "The body is too large"),
         Kind("unsupported-media-type", 415, "The body must be JSON"),

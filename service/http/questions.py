@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import TypeVar
@@ -24,6 +25,8 @@ from store.text import canonical
 
 B = TypeVar("B", bound=BaseModel)
 
+BODY_S_MAX = 10
+"""Seconds a body may take to arrive."""
 DEADLINE_HEADER = "x-request-deadline-ms"
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
@@ -49,10 +52,14 @@ async def _read(request: Request, bytes_max: int) -> bytes:
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > bytes_max):
         raise too_large
     data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > bytes_max:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_S_MAX):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > bytes_max:
+                    raise too_large
+    except TimeoutError:
+        raise ProblemError("request-timeout", f"The body did not arrive within {BODY_S_MAX} seconds.") from None
     return bytes(data)
 
 

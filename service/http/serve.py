@@ -26,6 +26,9 @@ def run(settings: ServiceSettings) -> None:
     listener = _bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     if settings.workers > 1:
+        service = Service(settings)
+        create_app(service)  # what is wrong with the settings is said once here, not by every worker for ever
+        service.close()
         _to_environment(settings)
         config = uvicorn.Config(
             "service.http.serve:create_from_environment",
@@ -142,8 +145,11 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _to_environment(settings: ServiceSettings) -> None:
-    """Hand every setting that is not the default to the worker processes."""
-    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+    """Hand every setting to the worker processes, in place of what the environment said."""
+    known = {f"FOOTNOTE_{name.upper()}" for name in ServiceSettings.model_fields}
+    for name in [key for key in os.environ if key.upper() in known]:
+        del os.environ[name]
+    for name, value in settings.model_dump(mode="json", exclude_none=True).items():
         if name == "admin_token" and settings.admin_token is not None:
             os.environ["FOOTNOTE_ADMIN_TOKEN"] = settings.admin_token.get_secret_value()
         else:

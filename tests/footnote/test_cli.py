@@ -84,6 +84,7 @@ def test_some_inputs_set_aside_is_exit_code_3_and_names_them(tmp_path):
         (["config", "show", "nonsense"], 2, "nonsense"),
         (["index", "notes", "--embedding-model", "no/such-model"], 2, "no/such-model"),
         (["status", "--index", "notes/otter.md"], 2, "is a file"),
+        (["search", "x" * 64_001], 2, "64001 bytes; at most 64000"),
     ],
 )
 def test_what_is_wrong_is_one_message_and_no_traceback(place, arguments, code, says):
@@ -92,6 +93,78 @@ def test_what_is_wrong_is_one_message_and_no_traceback(place, arguments, code, s
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "says"),
+    [
+        (["search", "otter", "--mode", "dense"], {"FOOTNOTE_DENSE_BUDGET_MS": "0.0001"}, 1, "dense did not end within"),
+        (["index", "notes"], {"FOOTNOTE_LANGUAGE": "klingon"}, 2, "unknown stemming language 'klingon'"),
+        (["serve"], {"FOOTNOTE_ALLOWED_HOSTS": "example.com"}, 2, "FOOTNOTE_ALLOWED_HOSTS cannot be read"),
+        (["serve", "--workers", "2", "--port", "0"], {"FOOTNOTE_RERANKER": "/nowhere"}, 2, "/nowhere"),
+        (["serve"], {"FOOTNOTE_ADMIN_TOKEN": ""}, 2, "admin_token"),
+    ],
+)
+def test_what_the_environment_gets_wrong_is_one_message_too(place, arguments, variables, code, says):
+    done = run(*arguments, cwd=place, **variables)
+
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_environment_gives_what_the_command_line_leaves_open(place):
+    done = run("search", "otter", "--json", cwd=place, FOOTNOTE_TOP_K="1")
+    assert len(json.loads(done.stdout)["results"]) == 1
+
+
+def test_an_empty_file_is_exit_code_3(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("Otters sleep.")
+    (tmp_path / "notes" / "b.txt").touch()
+
+    done = run("index", "notes", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "notes/b.txt: the file is empty" in done.stderr
+
+
+def test_an_index_below_its_source_is_no_part_of_it(tmp_path):
+    (tmp_path / "a.txt").write_text("Otters sleep.")
+
+    outputs = [run("index", ".", cwd=tmp_path).stdout for _ in range(3)]
+
+    assert "generation 1: 1 documents" in outputs[0]
+    assert all("nothing changed: still generation 1" in one for one in outputs[1:])
+
+
+def test_one_of_two_sources_of_one_name_that_went_empty_is_refused(tmp_path):
+    for folder in ("s1/docs", "s2/docs"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / f"{folder[:2]}.txt").write_text(f"Otters of {folder}.")
+    assert run("index", "s1/docs", "s2/docs", cwd=tmp_path).returncode == 0
+    (tmp_path / "s2/docs/s2.txt").unlink()
+
+    done = run("index", "s1/docs", "s2/docs", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "--allow-empty" in done.stderr
+    assert run("index", "s1/docs", "s2/docs", "--allow-empty", cwd=tmp_path).returncode == 0
+
+
+def test_workers_are_told_what_the_command_line_said():
+    from service.http.serve import _to_environment
+    from service.settings import ServiceSettings
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "environ", {"FOOTNOTE_INDEX": "other", "FOOTNOTE_PUBLIC_URL": "http://old"})
+    try:
+        _to_environment(ServiceSettings(index=Path("data/index"), public_url=None))
+        assert os.environ["FOOTNOTE_INDEX"] == "data/index"
+        assert "FOOTNOTE_PUBLIC_URL" not in os.environ
+        assert json.loads(os.environ["FOOTNOTE_ALLOWED_HOSTS"])[0] == "127.0.0.1"
+    finally:
+        patch.undo()
 
 
 def test_a_source_that_went_empty_is_refused_and_nothing_is_lost(tmp_path):

@@ -33,6 +33,8 @@ DOCUMENTS = [
     },
     {"id": "cjk", "title": "東京", "text": "東京は日本の首都です。人口は1400万人です。"},
     {"id": "wrapped", "title": "Wrapped", "text": "A badger digs deep\nsetts with many\nentrances. It is nocturnal."},
+    {"id": "arrays", "title": "Arrays", "text": "The first element of the array is schedule[1] in this table."},
+    {"id": "lynxes", "title": "Lynxes", "text": "It is not true that the lynx lives in the city. It hunts at dawn."},
     {"id": "plan", "title": "Plan", "text": "The secret otter plan begins on Monday.", "access": ["staff"]},
 ]
 

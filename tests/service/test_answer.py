@@ -68,6 +68,24 @@ def test_the_extractive_answer_is_verbatim(events, engine):
     assert all(citation.support == 1.0 for citation in response.citations)
 
 
+def test_a_bracketed_number_of_the_source_stays_and_cites_nothing(folded, engine):
+    response = folded("which element of the array is first")
+
+    check_offsets(response, engine)
+    assert "The first element of the array is schedule[1] in this table [1]." in response.answer
+    assert {citation.marker for citation in response.citations} == {1}
+    assert any(
+        citation.quote == "The first element of the array is schedule[1] in this table."
+        for citation in response.citations
+    )
+
+
+@pytest.mark.parametrize("lie", ["The lynx lives in the city [1].", "the lynx lives in the city [1]."])
+def test_words_that_the_source_turns_around_do_not_support_what_they_say_alone(folded, lie):
+    response = folded("lynx city", generator=Scripted([lie]))
+    assert [one.reason for one in response.withheld] == ["negation_mismatch"]
+
+
 def test_a_sentence_wrapped_over_lines_is_quoted_as_stored(folded, engine):
     response = folded("badger setts", generator=Scripted(["A badger digs deep setts with many entrances [1]."]))
 

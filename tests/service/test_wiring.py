@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sqlite3
+import threading
 import time
 from types import SimpleNamespace
 
@@ -12,7 +15,7 @@ import store.local
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.embedding import HashEmbedder
-from store.errors import IndexMissing, StoreCorrupt
+from store.errors import IndexMissing, LegUnavailable, StoreCorrupt
 from store.index import IndexDirectory
 from store.local import read_manifest
 
@@ -111,3 +114,36 @@ def test_the_open_encoder_serves_another_snapshot_only_if_that_one_admits_it_too
     for one in (manifest, manifest.model_copy(update={"generation": 2}), other, other, manifest):
         wired._encoder_for(SimpleNamespace(manifest=one))
     assert opened == [manifest, other, manifest]
+
+
+def test_a_snapshot_is_released_only_when_work_that_was_abandoned_has_ended(wired, monkeypatch):
+    """A stage that overran leaves its thread behind; closing SQLite under it would take the process down."""
+    wired.reload()
+    begun, go_on = threading.Event(), threading.Event()
+    with wired.holder.lease() as engine:
+        snapshot = engine.snapshot
+        real = snapshot.reader.passages
+
+        def slow(ids):
+            begun.set()
+            go_on.wait(10)
+            return real(ids)
+
+        monkeypatch.setattr(snapshot.reader, "passages", slow)
+
+        async def overrun():
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await snapshot.passages(["x"], frozenset())
+
+        asyncio.run(overrun())
+        assert begun.is_set()
+    connection = snapshot.reader.connection
+    snapshot.close()
+    connection.execute("SELECT 1")
+    with pytest.raises(LegUnavailable):
+        asyncio.run(snapshot.passages(["x"], frozenset()))
+    go_on.set()
+    wait_until(lambda: not snapshot._running)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("SELECT 1")
