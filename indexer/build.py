@@ -13,7 +13,6 @@ from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
-from indexer.findings import Found, look, named_sources, require_one_file_of_lines
 from indexer.gave_way import FILE_NAME as GAVE_WAY
 from indexer.intake import Intake
 from indexer.parent import FileKey, Parent, open_parent
@@ -22,11 +21,12 @@ from indexer.rows import write_rows
 from indexer.settings import IndexerSettings
 from indexer.sources import Quarantined, Source, SourceFile, is_jsonl
 from indexer.staging import Staging
+from indexer.survey import Found, parse_sources, survey
 from indexer.tools import Request, Tools, make_tools
 from indexer.vectors import Embedding, VectorSource, require_parity
 from store.document import embedded_text
 from store.embedding import EmbeddingSpace
-from store.errors import SourceError, StoreCorrupt
+from store.errors import SourceError, StoreCorrupt, UsageError
 from store.files import check_file
 from store.forgotten import read_forgotten
 from store.index import IndexDirectory, now
@@ -61,7 +61,7 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
     Raises SourceError (a source is missing or became empty), IndexLocked, WriteFailed, StoreCorrupt, UsageError.
     """
     tools = make_tools(settings, request)
-    sources = named_sources(request)
+    sources = parse_sources(request)
     with index.lock():
         warnings: list[str] = []
         parent = _unless_damaged(request, warnings, lambda: open_parent(index))
@@ -84,9 +84,10 @@ def _build(
 ) -> Report:
     progress.phase("Looking for files")
     forgotten = read_forgotten(index.forgotten_file)
-    found = list(look(sources, request, tools.recipe, forgotten, index.path, progress))
-    if tools.given is not None:
-        require_one_file_of_lines(found, sources)
+    found = list(survey(sources, request, tools.recipe, index.path, forgotten, progress))
+    kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
+    if tools.given is not None and (len(found) > 1 or not all(kinds)):
+        raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
     encoder = _known_encoders(index, tools, parent)
     if parent is not None and encoder is not None and _unchanged(parent, found, sources, request, tools):
         return _nothing_to_do(parent, parent.tally)
@@ -120,12 +121,8 @@ def _build(
             staging.write_gave_way(folder / GAVE_WAY)
             _require_parity(tools, staging)
             vector_source = _vector_source(tools, cache, parent, progress)
-            if intake.to_embed:
-                progress.phase("Embedding", intake.to_embed)
-                write_rows(folder, staging, vector_source, tools.analyzer, Silent())
-            else:
-                progress.phase("Writing", staging.passages)
-                write_rows(folder, staging, vector_source, tools.analyzer, progress)
+            progress.phase("Embedding" if intake.to_embed else "Writing", intake.to_embed or staging.passages)
+            write_rows(folder, staging, vector_source, tools.analyzer, Silent() if intake.to_embed else progress)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
             vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)

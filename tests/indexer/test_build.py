@@ -329,9 +329,9 @@ class TestLedger:
         make_index(tmp_path / "index", tmp_path / "s.jsonl", language="none")  # carried over, not read
 
     def test_an_unreadable_file_is_set_aside_and_read_when_it_can_be(self, tmp_path, pages, make_index, monkeypatch):
-        import indexer.build
+        import indexer.survey
 
-        real = indexer.build.sha256_file
+        real = indexer.survey.sha256_file
 
         def failing(path):
             if path.name == "a.txt":
@@ -339,7 +339,7 @@ class TestLedger:
             return real(path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(indexer.build, "sha256_file", failing)
+            patch.setattr(indexer.survey, "sha256_file", failing)
             report = make_index(tmp_path / "index", pages)
             assert [(one.input, one.reason) for one in report.problems] == [("pages/a.txt", "unreadable")]
             assert not make_index(tmp_path / "index", pages).published

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-import indexer.build
+import indexer.survey
 from store.embedding import HashEmbedder
 from store.errors import SourceError
 from store.files import sha256_file
@@ -303,7 +303,7 @@ def play(seed: int, folder: Path, make_index: Any, contents: Any, embedded: Any,
 @pytest.fixture
 def player(tmp_path, make_index, contents, embedded, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no crash is tested here
-    monkeypatch.setattr(indexer.build, "sha256_file", sha256_where_readable)
+    monkeypatch.setattr(indexer.survey, "sha256_file", sha256_where_readable)
 
     def plays(seed: int, runs: int) -> None:
         play(seed, tmp_path / str(seed), make_index, contents, embedded, runs=runs)

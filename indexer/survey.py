@@ -1,4 +1,4 @@
-"""What a build finds in the sources that it was given: files with their checksums, before anything is read of them."""
+"""The survey: which sources were given, and which files they hold, hashed and not yet read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from indexer.accounting import FORGOTTEN
 from indexer.progress import Progress
 from indexer.sources import Quarantined, Source, SourceFile, is_jsonl, parse_source, scan
 from indexer.tools import Request
-from store.errors import SourceError, UsageError
+from store.errors import SourceError
 from store.files import sha256_file
 from store.forgotten import ForgottenIds
 from store.ledger import LedgerFile
 
 
-def named_sources(request: Request) -> list[Source]:
-    """What the request names. Raises SourceError where nothing is named, or something is missing that may not be."""
+def parse_sources(request: Request) -> list[Source]:
+    """The sources by name. Raises SourceError for none, or one that is not there unless that is allowed."""
     if not request.sources:
         raise SourceError("no source was given.", fix="Name a folder, a file or a .jsonl file.")
     result: list[Source] = []
@@ -36,22 +36,27 @@ Found = tuple[str, SourceFile | Quarantined, LedgerFile | None]
 """Source name, the file or why it is set aside, and its line in the ledger where it could be read."""
 
 
-def look(
+def survey(
     sources: Sequence[Source],
     request: Request,
     recipe: str,
-    forgotten: ForgottenIds,
     index: Path,
+    forgotten: ForgottenIds,
     progress: Progress,
 ) -> Iterator[Found]:
-    """Everything that lies in the sources, files with their checksums.
+    """Every file of the sources with its line in the ledger; files of forgotten documents, and those that cannot be
+    read, are set aside.
 
     Args:
+        sources, request: what was asked for.
         recipe: how files are read.
-        forgotten: documents that are not taken in; a file that would be one is not opened.
-        index: the index directory, which is no source.
+        index: the index directory, which is part of no source.
+        forgotten: what must not come back.
+        progress: told of every file.
     """
-    recipe_of_lines = f"{recipe}{forgotten.state}"  # files of many documents are read again when other ids are refused
+    recipe_of_lines = (
+        f"{recipe}{forgotten.state}"  # files of many documents are read again when other ids are forgotten
+    )
     for source in sources:
         if request.allow_empty and not source.path.exists():
             continue
@@ -74,10 +79,3 @@ def look(
                 yield source.name, broken, None
                 continue
             yield source.name, item, line
-
-
-def require_one_file_of_lines(found: Sequence[Found], sources: Sequence[Source]) -> None:
-    """Raise UsageError unless what was found is one JSONL file, as vectors that were made elsewhere need."""
-    kinds = [is_jsonl(item.path.name) for _, item, _ in found if isinstance(item, SourceFile)]
-    if len(found) > 1 or not all(kinds):
-        raise UsageError(f"--vectors goes with exactly one source, a JSONL file; found {sources[0].path}.")
