@@ -23,11 +23,14 @@ class Tally:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.sources_with_documents: set[str] = set()
+        self.sources_with_forgotten: set[str] = set()
         self.problems: list[LedgerEntry] = []
 
     def add(self, entry: LedgerEntry) -> None:
         """Count one more input."""
         self.outcomes[entry.outcome] += 1
+        if entry.reason == FORGOTTEN:
+            self.sources_with_forgotten.add(entry.source)
         if entry.outcome in ("indexed", "duplicate"):
             self.sources_with_documents.add(entry.source)
         elif len(self.problems) < PROBLEMS_KEPT:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 
-from indexer.accounting import FORGOTTEN, Ledger, Tally
+from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
@@ -247,11 +247,8 @@ def _take_in(
     steps: list[tuple[str, Callable[[], None]]] = []
     times = Counter((name, item.relative) for name, item, _ in found if isinstance(item, SourceFile))
     for name, item, line in found:
-        if isinstance(item, Quarantined) and item.reason == FORGOTTEN and item.document_id is not None:
-            steps.append((name, partial(intake.ledger.forgotten, name, None, item.document_id, item.input)))
-            continue
         if isinstance(item, Quarantined):
-            steps.append((name, partial(intake.ledger.set_aside, name, item.input, item)))
+            steps.append((name, partial(intake.set_aside, name, item)))
             continue
         assert line is not None
         key = (name, item.relative)
@@ -286,7 +283,7 @@ def _refuse_emptied(
     """A source that had documents and now has none is more likely unmounted than emptied."""
     if request.allow_empty:
         return
-    now_there = ledger.tally.sources_with_documents
+    now_there = ledger.tally.sources_with_documents | ledger.tally.sources_with_forgotten
     before = set() if parent is None else parent.tally.sources_with_documents
     times = Counter(source.name for source in sources)
     for source in sources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexer.accounting import Ledger
+from indexer.accounting import FORGOTTEN, Ledger
 from indexer.cache import EmbeddingCache
 from indexer.load import load
 from indexer.parent import FileKey, Parent
@@ -81,6 +81,13 @@ class Intake:
         for entry in parent.other_inputs(key):
             if not self._refuses(entry.document_id, Origin(entry.source, entry.file, entry.input)):
                 self.ledger.entry(entry)
+
+    def set_aside(self, source: str, item: Quarantined) -> None:
+        """Account for an input that is not to be read; one that was forgotten is called by its stand-in."""
+        if item.reason == FORGOTTEN and item.document_id is not None:
+            self.ledger.forgotten(source, None, item.document_id, item.input)
+        else:
+            self.ledger.set_aside(source, item.input, item)
 
     def read(self, item: SourceFile, line: LedgerFile) -> None:
         """Read a file and stage what it holds. Raises SourceError where vectors were given for other lines."""

@@ -2,6 +2,7 @@
 
     FootnoteError
     ├── UsageError              the caller asked for something impossible (bad filter, unknown mode)
+    │   └── Forgotten           an archive or snapshot holds a document that was forgotten
     ├── SourceError             a source as a whole cannot be read (missing, now empty)
     │   └── InputError          one input cannot become a document: it is quarantined, the rest goes on
     ├── IndexMissing            no index, or no published snapshot, at the given place
@@ -9,7 +10,6 @@
     ├── WriteFailed             the disk under the index took no more (full, read-only, failing)
     ├── FormatUnsupported       the snapshot was written in a format this version does not read
     ├── StoreCorrupt            a file does not hold what its manifest says
-    ├── Forgotten               something holds a document that was to be forgotten
     ├── SpaceMismatch           vectors of one embedding space would meet another
     └── LegUnavailable          a retrieval leg cannot answer
 
@@ -96,7 +96,7 @@ class StoreCorrupt(FootnoteError):
         self.found = found
 
 
-class Forgotten(FootnoteError):
+class Forgotten(UsageError):
     """Something that was to be made current holds a document that was forgotten."""
 
     def __init__(self, what: str, document_id: str) -> None:

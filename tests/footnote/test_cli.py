@@ -246,7 +246,7 @@ def test_a_forgotten_document_is_set_aside_from_then_on_until_that_is_undone(tmp
     assert "removed 1: 000001-" in done.stdout
     assert again.returncode == 3
     assert "notes/go.txt: its document was forgotten" in again.stderr
-    assert [one.returncode for one in refused] == [1, 2]
+    assert [one.returncode for one in refused] == [2, 2]
     assert "'notes/go.txt', which was forgotten" in refused[0].stderr
     assert verified.returncode == 0, verified.stdout
     assert "accepted again" in undone.stdout

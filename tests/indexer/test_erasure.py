@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -383,6 +385,16 @@ class TestComingBack:
         with pytest.raises(SourceError, match="was forgotten"):
             make_index(tmp_path / "index", source)
 
+    def test_a_source_that_only_has_what_was_forgotten_is_not_taken_for_unmounted(self, tmp_path, make_index, jsonl):
+        first, second = jsonl(tmp_path / "a.jsonl", OTHERS), jsonl(tmp_path / "b.jsonl", [{"id": "b", "text": "b"}])
+        make_index(tmp_path / "index", first, second)
+        index = IndexDirectory(tmp_path / "index")
+        forget(index, ID, Silent())
+        make_index(index.path, first, jsonl(second, [person()]))
+        assert ids(index) == sorted(one["id"] for one in OTHERS)
+        second.write_text("")
+        make_index(index.path, first, second)
+
     def test_keeping_other_sources_does_not_bring_it_back(self, tmp_path, make_index, jsonl):
         folder = tmp_path / "Qvexholm"
         folder.mkdir()
@@ -491,6 +503,51 @@ os.kill(os.getpid(), signal.SIGKILL)
         below = b"".join(one.read_bytes() for one in tmp_path.iterdir())
         assert rows[1].tobytes() in below
         assert not [number for number in range(0, 3000, 2) if rows[number].tobytes() in below]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_forgetting_and_indexing_again_the_index_equals_one_built_anew_that_refuses_the_same(
+    seed, tmp_path, make_index, contents
+):
+    dice = random.Random(seed)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    sources = [*folders, tmp_path / "c.jsonl"]
+
+    def some_lines():
+        texts = ["the same text", *(f"text {n} " * dice.choice([1, 200]) for n in range(3))]
+        lines = [{"id": f"id{dice.randrange(5)}", "text": dice.choice(texts)} for _ in range(dice.randrange(1, 6))]
+        return "".join(json.dumps(one) + "\n" for one in [*lines, {"id": f"id{dice.randrange(5)}"}])
+
+    def edit():
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+            for name in ("a.md", "b.txt", "c.jsonl", "sub.jsonl"):
+                if dice.random() < 0.5:
+                    (folder / name).write_text(some_lines() if name.endswith("l") else f"# A {dice.random()}")
+            (folder / "always.txt").write_text("always")
+        sources[2].write_text(some_lines())
+
+    index = IndexDirectory(tmp_path / "index")
+    for _ in range(2):
+        edit()
+        make_index(index.path, *sources)
+    known = [*ids(index), "one/a.md", "id0"]
+    for number in range(3):
+        forget(index, dice.choice(known), Silent())
+        if number == 1:
+            edit()
+            make_index(index.path, *sources)
+    make_index(index.path, *sources)
+    if dice.random() < 0.5:
+        remember(index, dice.choice(known))
+        make_index(index.path, *sources)
+
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    shutil.copy(index.forgotten_file, fresh)
+    make_index(fresh, *sources)
+    assert contents(index.path).comparable == contents(fresh).comparable
+    assert make_index(index.path, *sources).published is False
 
 
 def test_forgetting_twice_is_harmless(index):
