@@ -118,13 +118,15 @@ def footnote(
     from indexer.settings import IndexerSettings
     from store.fusion import convex
     from store.index import IndexDirectory
+    from store.vectors import set_threads
 
     index = IndexDirectory(folder / "index")
     began = time.perf_counter()
     request = Request([str(folder / "corpus.jsonl")], vectors=folder / "rows.npy")
     build(index, request, IndexerSettings(index=index.path), Silent())
     built_s = time.perf_counter() - began
-    snapshot = index.open(stack.enter_context(ThreadPoolExecutor(2)))
+    pool = ThreadPoolExecutor(2, initializer=set_threads, initargs=(1,))  # as the service does: a leg, a core
+    snapshot = index.open(stack.enter_context(pool))
     stack.callback(snapshot.close)
     loop = asyncio.new_event_loop()
     stack.callback(loop.close)
@@ -134,20 +136,21 @@ def footnote(
         hits = loop.run_until_complete(snapshot.dense(vector, 10, None, _ANYONE))
         return [rows[hit.passage_id] for hit in hits]
 
-    async def both(vector: npt.NDArray[np.float32], text: str) -> list[str]:
+    async def both(vector: npt.NDArray[np.float32], text: str, depth: int) -> list[str]:
         one, other = await asyncio.gather(
-            snapshot.dense(vector, 100, None, _ANYONE), snapshot.lexical(text, 100, None, _ANYONE)
+            snapshot.dense(vector, depth, None, _ANYONE), snapshot.lexical(text, depth, None, _ANYONE)
         )
         fused = convex({hit.passage_id: hit.score for hit in one}, {hit.passage_id: hit.score for hit in other})
         return sorted(fused, key=lambda key: -fused[key])[:10]
 
-    def hybrid(vector: npt.NDArray[np.float32], text: str) -> list[int]:
-        return [rows[key] for key in loop.run_until_complete(both(vector, text))]
+    def hybrid(depth: int) -> Ask:
+        return lambda vector, text: [rows[key] for key in loop.run_until_complete(both(vector, text, depth))]
 
     kind = snapshot.manifest.vector_index.kind
     return [
         Column(f"footnote: dense ({kind})", dense, dense=True, built_s=built_s),
-        Column("footnote: hybrid", hybrid, dense=False, built_s=built_s),
+        Column("footnote: hybrid, 10 of each leg", hybrid(10), dense=False, built_s=built_s),
+        Column("footnote: hybrid, 100 of each leg", hybrid(100), dense=False, built_s=built_s),
     ]
 
 

@@ -368,7 +368,7 @@ def _explanation(question: Question, engine: Engine) -> dict[str, object]:
         "dense_minimum": facts.dense_minimum,
         "lexical_minimum": facts.lexical_minimum,
         "leg_depth": max(question.top_k, LEG_DEPTH_MIN),
-        "query_terms": engine.analyzer.terms(question.text),
+        "query_terms": engine.analyzer.question_terms(question.text),
     }
 
 

@@ -35,6 +35,19 @@ _ENGLISH_STOP_WORDS = frozenset(
 )
 _LANGUAGES = {"english": _ENGLISH_STOP_WORDS}
 
+# Words that frame a question and are not what it asks about: pronouns, question words, auxiliaries. They are indexed
+# (a passage may be about them) and left out of questions only. "May" and "us" are a month and a country too.
+_ENGLISH_QUESTION_WORDS = frozenset(
+    re.findall(
+        r"[\w']+",
+        "i me my myself we our ours you your yours he him his she her hers its them what which who whom whose when "
+        "where why how am were been being have has had having do does did doing would should could can i'm i've "
+        "i'd i'll don't doesn't didn't can't isn't aren't won't what's there's it's",
+    )
+)
+_QUESTION_WORDS = {"english": _ENGLISH_QUESTION_WORDS}
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)?")
+
 
 class Analyzer:
     """Terms of a text, in order, with repetitions. Safe to call from several threads.
@@ -46,6 +59,7 @@ class Analyzer:
     def __init__(self, language: str = "english") -> None:
         self.language = language
         self._stop_words = _LANGUAGES.get(language, frozenset())
+        self._question_words = _QUESTION_WORDS.get(language, frozenset())
         self._local = threading.local()
 
     @property
@@ -70,6 +84,19 @@ class Analyzer:
         unspaced = [token for token in tokens if _IS_UNSPACED.match(token)]
         spaced = [token for token in tokens if not _IS_UNSPACED.match(token)]
         return [pair for token in unspaced for pair in _bigrams(token)] + self._stemmed(self._words(spaced))
+
+    def question_terms(self, question: str) -> list[str]:
+        """What a question is looked up by: its terms, less those of words that only frame it ("how do I ..."), unless
+        nothing else would be left. A word in capitals counts ("WHO", "CAN").
+        """
+        if not self._question_words:
+            return self.terms(question)
+        kept = _WORD.sub(lambda found: " " if self._frames(found[0]) else found[0], question)
+        return self.terms(kept) or self.terms(question)
+
+    def _frames(self, word: str) -> bool:
+        in_capitals = len(word) > 1 and word.isupper()
+        return not in_capitals and word.casefold().replace("\u2019", "'") in self._question_words
 
     def _words(self, tokens: list[str]) -> list[str]:
         """Without stop words, none too long, and those joined by underscores also in their parts."""

@@ -177,7 +177,7 @@ class ExactSnapshot:
         rounded as `rounded_length` says.
         """
         scores = np.zeros(len(self._rows))
-        wanted = list(Counter(self._analyzer.terms(text)).items())[:QUERY_TERMS_MAX]
+        wanted = list(Counter(self._analyzer.question_terms(text)).items())[:QUERY_TERMS_MAX]
         for number, row in enumerate(self._rows):
             length_part = K1 * (1 - B + B * rounded_length(row.length) / max(self._mean_length, 1e-9))
             for term, times in wanted:

@@ -155,7 +155,7 @@ class LocalSnapshot:
         """The k best passages by BM25, best first, ties in row order; never one that shares no term."""
 
         def search() -> list[Hit]:
-            terms = self._analyzer.terms(text)
+            terms = self._analyzer.question_terms(text)
             return self._hits(self._terms.search(terms, k, self._selector.mask(filter, principals)))
 
         return await self._run(search)
@@ -169,7 +169,9 @@ class LocalSnapshot:
             nothing: list[float | None] = [None] * len(rows)
             dense = nothing if query.vector is None else self._dense.scores(query.vector, rows).tolist()
             lexical = (
-                nothing if query.text is None else self._terms.scores(self._analyzer.terms(query.text), rows).tolist()
+                nothing
+                if query.text is None
+                else self._terms.scores(self._analyzer.question_terms(query.text), rows).tolist()
             )
             return [LegScores(*pair) for pair in zip(dense, lexical, strict=True)]
 

@@ -52,6 +52,25 @@ def test_terms_of_a_text(text, terms):
     assert ENGLISH.terms(text) == terms
 
 
+@pytest.mark.parametrize(
+    ("question", "terms"),
+    [
+        ("How do I limit connections?", ["limit", "connect"]),
+        ("What\u2019s the WAL", ["wal"]),
+        ("what does WHO recommend", ["who", "recommend"]),  # in capitals it is a name
+        ("what can I do", ["what", "can", "i", "do"]),  # nothing else is left
+        ("who am i", ["who", "am", "i"]),
+        ("", []),
+    ],
+)
+def test_words_that_only_frame_a_question_are_not_looked_up(question, terms):
+    assert ENGLISH.question_terms(question) == terms
+
+
+def test_a_question_is_looked_up_by_terms_of_its_text_in_any_language():
+    assert Analyzer("german").question_terms("Wie geht das?") == Analyzer("german").terms("Wie geht das?")
+
+
 def test_a_name_with_underscores_is_found_by_the_name_and_by_its_parts():
     terms = ENGLISH.terms("max_connections")
     assert set(ENGLISH.terms("max connection")) < set(terms)
