@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 
@@ -13,6 +13,7 @@ from indexer.accounting import Ledger, Tally
 from indexer.cache import EmbeddingCache
 from indexer.embed import SentenceTransformerEmbedder
 from indexer.encoder import ensure_query_encoder
+from indexer.erasure import finish_forgetting
 from indexer.gave_way import FILE_NAME as GAVE_WAY
 from indexer.intake import Intake
 from indexer.parent import FileKey, Parent, open_parent
@@ -66,10 +67,12 @@ def build(index: IndexDirectory, request: Request, settings: IndexerSettings, pr
         warnings: list[str] = []
         parent = _unless_damaged(request, warnings, lambda: open_parent(index))
         try:
-            return _build(index, request, settings, progress, tools, sources, parent, warnings)
+            report = _build(index, request, settings, progress, tools, sources, parent, warnings)
         finally:
             if parent is not None:
                 parent.close()
+        erased = finish_forgetting(index, progress)
+        return replace(report, removed=[*report.removed, *erased])
 
 
 def _build(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from store.commands import IndexOption, JsonOption
+
+if TYPE_CHECKING:
+    from indexer.erasure import Found
 
 app = typer.Typer()
 
@@ -133,13 +136,7 @@ def forget_command(
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("forgetting cannot be taken back, and nobody can be asked.", fix="Add --yes.")
-        found = find(directory, wanted)
-        if found.holding:
-            typer.echo(f"{wanted!r} is in {', '.join(found.holding)}; these snapshots will be removed.")
-        else:
-            typer.echo(f"No kept snapshot holds {wanted!r}; the cache will be purged and the id refused from now on.")
-        if found.damaged:
-            typer.echo(f"Damaged, so perhaps holding it, and to be removed too: {', '.join(found.damaged)}.")
+        _tell_before_forgetting(find(directory, wanted), wanted)
         typer.confirm("This cannot be taken back. Go on?", abort=True)
     with watching() as progress:
         done = forget(directory, wanted, progress)
@@ -150,6 +147,19 @@ def forget_command(
     if done.removed:
         typer.echo(f"removed {len(done.removed)}: {', '.join(done.removed)}")
     typer.echo(f"{done.embeddings:,} embeddings left the cache; take the document out of your sources and archives too")
+
+
+def _tell_before_forgetting(found: Found, wanted: str) -> None:
+    if found.holding:
+        typer.echo(f"{wanted!r} is in {', '.join(found.holding)}; these snapshots will be removed.")
+    else:
+        typer.echo(f"No kept snapshot holds {wanted!r}; the cache will be purged and the id refused from now on.")
+    if found.former:
+        typer.echo(f"It was called {', '.join(map(repr, found.former))} before; that is forgotten too.")
+    if found.copies:
+        typer.echo(f"The same text stays as {', '.join(map(repr, found.copies))}; forget that too if it must go.")
+    if found.damaged:
+        typer.echo(f"Damaged, so perhaps holding it, and to be removed too: {', '.join(found.damaged)}.")
 
 
 def _tell(report: object) -> None:

@@ -20,7 +20,7 @@ from indexer.staging import StagedDocument, Staging
 from store.analyzer import Analyzer
 from store.document import passage_id
 from store.embedding import Vectors
-from store.errors import FootnoteError, WriteFailed
+from store.errors import StoreCorrupt, WriteFailed
 from store.files import if_not_held
 from store.forgotten import ids_in, read_forgotten, write_forgotten
 from store.index import IndexDirectory, now
@@ -38,13 +38,21 @@ _UNREAD = "0" * 64  # no file has this sha256: one that held the document is rea
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a document is: names of the kept snapshots that hold or name it, whether the current one is among them, and
-    those that cannot be read, which may hold it.
+    """Where a document is.
+
+    Args:
+        holding: names of the kept snapshots that hold or name it, under its id or a former one.
+        current: whether the current one is among them.
+        damaged: those that cannot be read, which may hold it.
+        former: ids under which only older snapshots have a version of it: it was renamed since.
+        copies: ids under which the current snapshot has one of its versions too: documents of their own.
     """
 
     holding: list[str]
     current: bool
     damaged: list[str]
+    former: list[str]
+    copies: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +67,117 @@ class Erasure:
 
 
 def find(index: IndexDirectory, document_id: str) -> Found:
-    """Look for a document in every kept snapshot, verified before it is read. Raises IndexMissing, StoreCorrupt."""
+    """Look for a document in every kept snapshot, verified before it is read.
+
+    Raises IndexMissing, StoreCorrupt (the current snapshot), FormatUnsupported (a kept one of a newer program, of which
+    nothing can be said).
+    """
     current = index.require_current()
-    holding, damaged = [], []
+    readable, damaged = [], []
     for folder in index.published():
         try:
             verify_files(folder, read_manifest(folder), full=True)
-            if document_id in ids_in(folder):
-                holding.append(folder.name)
-        except FootnoteError:
+            readable.append(folder)
+        except StoreCorrupt:
             if folder.name == current.name:
                 raise
             damaged.append(folder.name)
-    return Found(holding, current.name in holding, damaged)
+    under, here = _other_names(readable, current.name, document_id)
+    former, copies = sorted(under - here), sorted(under & here)
+    wanted = {document_id, *former}
+    holding = [folder.name for folder in readable if not wanted.isdisjoint(ids_in(folder))]
+    return Found(holding, current.name in holding, damaged, former, copies)
+
+
+def _other_names(folders: Sequence[Path], current: str, document_id: str) -> tuple[set[str], set[str]]:
+    """Other ids under which these snapshots hold a version of a document; and those among them in the current one."""
+    with ExitStack() as stack:
+        readers: dict[str, PassageReader] = {}
+        for folder in folders:
+            readers[folder.name] = PassageReader(folder / "passages.sqlite")
+            stack.callback(readers[folder.name].close)
+        versions = {
+            one.header.version for reader in readers.values() for one in reader.document(id=document_id, version=None)
+        }
+        under = {
+            name: {other for version in versions for other in reader.ids_of_version(version)} - {document_id}
+            for name, reader in readers.items()
+        }
+    return set().union(*under.values()), under.get(current, set())
 
 
 def forget(index: IndexDirectory, document_id: str, progress: Progress, *, readers_s: float = READERS_S) -> Erasure:
     """Erase a document from every kept snapshot and the cache, and refuse it from now on. Cannot be taken back.
 
-    In this order, so that a run that was stopped can simply be run again: the id is noted as forgotten; the current
-    snapshot is published anew without the document; every other that holds it (or cannot be read) is removed, after
-    waiting up to `readers_s` seconds for its readers; the cache keeps only what a kept snapshot accounts for.
+    In this order, so that a run that was stopped can simply be run again: the id, and those it had before it was
+    renamed, are noted as forgotten; the current snapshot is published anew without the document; every other that holds
+    it (or cannot be read) is removed, after waiting up to `readers_s` seconds for its readers; the cache keeps only
+    what a kept snapshot accounts for. From the first step on no forgotten document is served from an older snapshot,
+    and the next `build` goes on where a stopped run was.
 
-    Raises IndexMissing, IndexLocked, StoreCorrupt (the current snapshot is damaged), WriteFailed.
+    Raises IndexMissing, IndexLocked, StoreCorrupt (the current snapshot is damaged), FormatUnsupported (a kept snapshot
+    of a newer program), WriteFailed.
     """
     with index.lock():
         progress.phase("Looking for the document")
         found = find(index, document_id)
         ids = read_forgotten(index.forgotten_file)
-        if not ids.holds(document_id):
-            write_forgotten(index.forgotten_file, ids.with_id(document_id), index.disk)
+        more = ids
+        for one in (document_id, *found.former):
+            more = more.with_id(one)
+        index.disk.replace_file(_unfinished(index), b"")
+        if more != ids:
+            write_forgotten(index.forgotten_file, more, index.disk)
         published = _publish_without(index, document_id, progress) if found.current else None
         progress.phase("Removing old snapshots")
         doomed = {*found.holding, *found.damaged}
         removed = [folder.name for folder in index.published() if folder.name in doomed]
-        deadline = time.monotonic() + readers_s
-        for name in removed:
-            _remove(index, index.snapshots / name, deadline)
-        _sweep(index)
-        progress.phase("Purging the embedding cache")
-        return Erasure(published, removed, _purge_cache(index))
+        return Erasure(published, removed, _erase(index, removed, readers_s, progress))
+
+
+def finish_forgetting(index: IndexDirectory, progress: Progress, *, readers_s: float = READERS_S) -> list[str]:
+    """Go on where a `forget` was stopped: remove the older snapshots that hold what is forgotten, or cannot be read,
+    and purge the cache; returns the names removed. For the holder of the lock, with a current snapshot made since.
+    """
+    if not _unfinished(index).exists():
+        return []
+    progress.phase("Finishing to forget")
+    forgotten = read_forgotten(index.forgotten_file)
+    current = index.require_current().name
+    removed = []
+    for folder in index.published():
+        if folder.name == current:
+            continue
+        try:
+            verify_files(folder, read_manifest(folder), full=True)
+            if not any(map(forgotten.holds, ids_in(folder))):
+                continue
+        except StoreCorrupt:
+            pass
+        removed.append(folder.name)
+    _erase(index, removed, readers_s, progress)
+    return removed
+
+
+def _unfinished(index: IndexDirectory) -> Path:
+    """There while a `forget` has not come to its end."""
+    return index.path / "FORGETTING"
+
+
+def _erase(index: IndexDirectory, names: Sequence[str], readers_s: float, progress: Progress) -> int:
+    """Remove snapshots and what only they account for in the cache, for good; returns the embeddings removed."""
+    deadline = time.monotonic() + readers_s
+    for name in names:
+        _remove(index, index.snapshots / name, deadline)
+    _sweep(index)
+    progress.phase("Purging the embedding cache")
+    purged = _purge_cache(index)
+    for folder in (index.snapshots, index.encoders, index.cache):
+        if folder.is_dir():
+            index.disk.fsync(folder)  # else a power cut could bring back what was removed
+    index.disk.unlink(_unfinished(index))
+    index.disk.fsync(index.path)
+    return purged
 
 
 def remember(index: IndexDirectory, document_id: str) -> bool:

@@ -18,6 +18,7 @@ from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, StoreCorrupt
 from store.files import sha256_file
+from store.forgotten import refuse_forgotten
 from store.index import Current, IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder, read_manifest, verify_files
 from store.manifest import QueryEncoderEntry
@@ -102,6 +103,11 @@ class Service:
                 digest = sha256_file(folder / "manifest.json")  # which must agree with the folder's name
                 read_manifest(folder)
                 engine, snapshot = self._open(Current(folder.name, digest), full=True)
+                try:
+                    refuse_forgotten(self.index.forgotten_file, folder, folder.name)
+                except BaseException:
+                    snapshot.close()
+                    raise
             except (FootnoteError, OSError) as error:
                 _LOG.warning("%s cannot be served either: %s", folder.name, error)
                 continue

@@ -24,8 +24,10 @@ from typing import BinaryIO
 
 from store.errors import FormatUnsupported, StoreCorrupt, UsageError
 from store.files import disk_errors
+from store.forgotten import read_forgotten, refuse_forgotten
 from store.index import IndexDirectory
 from store.kept import held
+from store.local import verify_files
 from store.manifest import FileEntry, Manifest, parse_manifest
 
 ARCHIVE_VERSION = 1
@@ -114,6 +116,7 @@ def export_archive(
     """
     _refuse_target(index, target)
     with held(index, generation) as (folder, manifest), disk_errors(target.parent):
+        _refuse_forgotten(index, folder, manifest)
         data = (folder / MANIFEST).read_bytes()
         members, head = members_of(manifest, str(folder / MANIFEST)), _head_of(data)
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -133,6 +136,13 @@ def export_archive(
             raise
         index.disk.fsync(target.parent)
     return Exported(size_of(len(head), len(data), members), folder.name, manifest)
+
+
+def _refuse_forgotten(index: IndexDirectory, folder: Path, manifest: Manifest) -> None:
+    """What a `forget` that was stopped has left behind must not get out."""
+    if read_forgotten(index.forgotten_file).hashes:
+        verify_files(folder, manifest, full=True)
+        refuse_forgotten(index.forgotten_file, folder, folder.name)
 
 
 def _refuse_target(index: IndexDirectory, target: Path) -> None:

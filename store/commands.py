@@ -69,8 +69,8 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
     """Check every byte of every kept snapshot and exported encoder against its manifest."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from store.errors import FootnoteError
-    from store.forgotten import read_forgotten
+    from store.errors import FootnoteError, Forgotten
+    from store.forgotten import read_forgotten, refuse_forgotten
     from store.index import IndexDirectory
     from store.local import LocalSnapshot, open_query_encoder
     from store.output import emit
@@ -86,6 +86,12 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
                 snapshot = LocalSnapshot(folder, executor, manifest_sha256=wanted, full=True)
                 snapshot.close()
                 open_query_encoder(directory.path, snapshot.manifest)
+                refuse_forgotten(directory.forgotten_file, folder, folder.name)
+            except Forgotten as error:
+                again = (
+                    f"holds {error.document_id!r}, which was forgotten: run `footnote forget {error.document_id}` again"
+                )
+                found.append({"snapshot": folder.name, "ok": False, "error": again})
             except FootnoteError as error:
                 found.append({"snapshot": folder.name, "ok": False, "error": str(error)})
             else:

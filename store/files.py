@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.errors import IndexLocked, StoreCorrupt, WriteFailed
+from store.errors import IndexLocked, StoreCorrupt, UsageError, WriteFailed
 
 _CHUNK_BYTES = 1 << 20
 _DISK_ERRNOS = (
@@ -47,6 +47,8 @@ def check_file(path: Path, *, sha256: str, size: int, full: bool = True) -> None
     """Raise StoreCorrupt unless the file is there with this size and, if `full`, this sha256."""
     try:
         found_size = path.stat().st_size
+    except PermissionError as error:
+        raise _no_right(path) from error
     except OSError as error:
         raise StoreCorrupt(str(path), f"{size} bytes", f"no readable file ({error.strerror})") from error
     if found_size != size:
@@ -54,10 +56,16 @@ def check_file(path: Path, *, sha256: str, size: int, full: bool = True) -> None
     if full:
         try:
             found = sha256_file(path)
+        except PermissionError as error:
+            raise _no_right(path) from error
         except OSError as error:
             raise StoreCorrupt(str(path), f"sha256 {sha256}", f"an unreadable file ({error.strerror})") from error
         if found != sha256:
             raise StoreCorrupt(str(path), f"sha256 {sha256}", f"sha256 {found}")
+
+
+def _no_right(path: Path) -> UsageError:
+    return UsageError(f"{path} cannot be read: permission denied.", fix="Check who owns the index and its rights.")
 
 
 class Disk:

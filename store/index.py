@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from store import files
 from store.errors import FootnoteError, IndexMissing, StoreCorrupt, UsageError
-from store.forgotten import refuse_forgotten
+from store.forgotten import read_forgotten, refuse_forgotten
 from store.local import LocalSnapshot, read_manifest
 from store.manifest import FileEntry, Manifest
 from store.passages import PassageReader, StoredDocument
@@ -54,6 +55,7 @@ class IndexDirectory:
         self.cache = path / "cache"
         self.current_file = path / "CURRENT"
         self.forgotten_file = path / "FORGOTTEN"
+        self._checked: set[tuple[str, int, int, int]] = set()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -227,25 +229,39 @@ class IndexDirectory:
         principals: Principals,
         skip: str = "",
     ) -> StoredDocument | None:
-        """A document version that some kept snapshot other than `skip` still holds, newest first. Blocking."""
+        """A document version that some kept snapshot other than `skip` still holds, newest first; never a forgotten
+        one, nor one whose content is not that version's any more. Blocking. Raises StoreCorrupt about FORGOTTEN.
+        """
+        forgotten = read_forgotten(self.forgotten_file)
         for folder in reversed(self.published()):
             if folder.name == skip:
                 continue
-            reader = None
-            try:
-                manifest = read_manifest(folder)
-                entry = manifest.files["passages.sqlite"]
-                files.check_file(folder / "passages.sqlite", sha256=entry.sha256, size=entry.size, full=False)
-                reader = PassageReader(folder / "passages.sqlite")
-                for one in reader.document(id=id, version=version):
-                    if may_read(one.header.access, principals):
-                        return one
-            except (FootnoteError, KeyError, OSError):  # damaged, of another format, or pruned meanwhile
-                continue
-            finally:
-                if reader is not None:
-                    reader.close()
+            with suppress(
+                FootnoteError, KeyError, OSError, sqlite3.DatabaseError
+            ):  # damaged, newer, or pruned meanwhile
+                hold = files.SharedHold(folder / "manifest.json")
+                try:
+                    self._check_once(folder / "passages.sqlite", read_manifest(folder).files["passages.sqlite"])
+                    reader = PassageReader(folder / "passages.sqlite")
+                    try:
+                        for one in reader.document(id=id, version=version):
+                            if forgotten.holds(one.header.id) or not may_read(one.header.access, principals):
+                                continue
+                            if one.recomputed_version == version:  # whatever became of the file since it was hashed
+                                return one
+                    finally:
+                        reader.close()
+                finally:
+                    hold.release()
         return None
+
+    def _check_once(self, path: Path, entry: FileEntry) -> None:
+        """Hash a file of a kept snapshot the first time it is asked for, and again when it looks changed."""
+        found = path.stat()
+        seen = (path.name, found.st_ino, found.st_mtime_ns, found.st_size)
+        if seen not in self._checked:
+            files.check_file(path, sha256=entry.sha256, size=entry.size)
+            self._checked.add(seen)
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:

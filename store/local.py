@@ -101,6 +101,8 @@ class LocalSnapshot:
                     str(folder / "passages.sqlite"), f"{expected} (documents, passages)", f"{self.reader.counts}"
                 )
             self._selector = Selector(self.reader)
+            if full:  # before it is published, imported or rolled back to
+                self._dense.try_out(folder / "vectors.faiss")
         except BaseException:
             self.close()
             raise

@@ -41,9 +41,9 @@ class FileEntry(_Part):
 class Counts(_Part):
     """How much the snapshot holds."""
 
-    documents: int
-    passages: int
-    quarantined: int = 0
+    documents: Annotated[int, Field(ge=0)]
+    passages: Annotated[int, Field(ge=0)]
+    quarantined: Annotated[int, Field(ge=0)] = 0
 
 
 class SplitterSettings(_Part):
@@ -62,8 +62,8 @@ class VectorIndex(_Part):
     """
 
     kind: Literal["flat", "pq_fastscan", "hnsw"]
-    refine_factor: int = 1
-    recall_at_10: float = 1.0
+    refine_factor: Annotated[int, Field(ge=1, le=1000)] = 1
+    recall_at_10: Annotated[float, Field(ge=0, le=1)] = 1.0
     meets_target: bool = True
 
 
@@ -85,7 +85,7 @@ class Manifest(_Part):
     """
 
     format_version: int
-    generation: Annotated[int, Field(ge=1)]
+    generation: Annotated[int, Field(ge=1, lt=10**12)]
     parent: str | None
     created_at: str
     counts: Counts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.document import Document, Passage, Section
+from store.document import Document, Passage, Section, document_version
 from store.errors import StoreCorrupt
 
 _TEXT_PIECE_CHARS = 16_384
@@ -92,6 +92,11 @@ class StoredDocument:
     header: DocumentHeader
     text: str
     sections: tuple[Section, ...]
+
+    @property
+    def recomputed_version(self) -> str:
+        """The version of what was read, which is `header.version` unless the file is damaged."""
+        return document_version(self.text, self.header.title, self.header.url, self.header.metadata)
 
 
 class PassageWriter:
@@ -311,6 +316,11 @@ class PassageReader:
     def document_ids(self) -> Iterator[tuple[str, str]]:
         """(id, version) of every document, by id."""
         yield from self.connection.execute("SELECT id, version FROM documents ORDER BY row")
+
+    def ids_of_version(self, version: str) -> list[str]:
+        """The ids of the documents with this version: the same document under other names, or copies."""
+        found = self.connection.execute("SELECT id FROM documents WHERE version = ? ORDER BY row", (version,))
+        return [document_id for (document_id,) in found]
 
     def files(self) -> set[tuple[str, str]]:
         """(source, file) of every file that brought a document."""

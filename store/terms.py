@@ -64,6 +64,9 @@ class TermWriter:
         self._writer.wait_merging_threads()
         for name in _LOCK_FILES:
             (self._folder / name).unlink(missing_ok=True)
+        readable = self._folder.stat().st_mode & 0o444  # tantivy keeps some of its files from all but their owner
+        for path in self._folder.iterdir():
+            path.chmod(path.stat().st_mode | readable)
 
 
 def _schema() -> Any:

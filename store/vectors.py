@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _TRAIN_ROWS = 16_384
 _SELECTED_SCAN_MAX = 10_000
 _BLOCK_ROWS = 65_536
 _ASIDE = 64  # rows fetched beyond k, so that ties at the border break by row order
+
+_READING = threading.Lock()
 
 Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 """Rows (int64) and their scores (float32), best first, ties by row."""
@@ -153,6 +156,74 @@ def _recall(index: DenseIndex, vectors: Vectors, queries: npt.NDArray[np.int64],
     return hit / max(total, 1)
 
 
+def _shape_of(index: Any) -> dict[str, object]:
+    """Which of our kinds a parsed FAISS index is, and how many vectors of which dimension it holds; every size in it is
+    compared with what its kind needs, since FAISS reads by them without looking. Raises ValueError.
+    """
+    import faiss
+
+    rows, dimension = index.ntotal, index.d
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT or not index.is_trained:
+        raise ValueError("not a trained index for inner products")
+    if isinstance(index, faiss.IndexHNSWFlat):
+        kind, storage = "hnsw", faiss.downcast_index(index.storage)
+        _require_graph(index.hnsw, rows)
+        if _shape_of(storage) != {"kind": "flat", "vectors": (rows, dimension)}:
+            raise ValueError("a graph over other vectors")
+    elif isinstance(index, faiss.IndexPQFastScan):
+        kind, pq = "pq_fastscan", index.pq
+        padded = -(-rows // index.bbs) * index.bbs
+        sizes = {
+            "bbs": (index.bbs, 32),
+            "codes": (index.codes.size(), padded * index.M2 // 2),
+            "M2": (index.M2, index.M + index.M % 2),
+            "M": (index.M, pq.M),
+            "width": (pq.M * pq.dsub, dimension),
+            "bits": (index.nbits, 4),
+            "bits of a code": (pq.nbits, 4),
+            "ksub": (index.ksub, 16),
+            "centroids": (pq.centroids.size(), 16 * dimension),
+            "rows": (index.ntotal2, padded),  # type: ignore[attr-defined]  # the stubs lack it
+        }
+        _require_equal(sizes)
+    elif isinstance(index, faiss.IndexFlat):
+        kind = "flat"
+        _require_equal(
+            {"codes": (index.codes.size(), rows * dimension * 4), "code_size": (index.code_size, dimension * 4)}
+        )
+    else:
+        raise ValueError(f"an index of another kind: {type(index).__name__}")  # noqa: TRY004  # about the file
+    return {"kind": kind, "vectors": (rows, dimension)}
+
+
+def _require_graph(graph: Any, rows: int) -> None:
+    import faiss
+
+    neighbours, offsets = faiss.vector_to_array(graph.neighbors), faiss.vector_to_array(graph.offsets)
+    levels, widths = faiss.vector_to_array(graph.levels), faiss.vector_to_array(graph.cum_nneighbor_per_level)
+    whole = (
+        len(levels) == rows
+        and len(offsets) == rows + 1
+        and bool((np.diff(widths) >= 0).all())
+        and int(levels.max(initial=0)) < len(widths)
+        and int(levels.min(initial=1)) >= 1
+        and bool((np.diff(offsets.astype(np.int64)) == widths[levels]).all())
+        and (rows == 0 or (int(offsets[0]) == 0 and int(offsets[-1]) == len(neighbours)))
+        and bool(((neighbours >= -1) & (neighbours < rows)).all())
+        and -1 <= graph.entry_point < rows
+        and graph.max_level < len(widths)
+        and (graph.entry_point < 0 or levels[graph.entry_point] == graph.max_level + 1)
+    )
+    if not whole:
+        raise ValueError("a graph that leads out of itself")
+
+
+def _require_equal(sizes: dict[str, tuple[int, int]]) -> None:
+    for name, (found, expected) in sizes.items():
+        if found != expected:
+            raise ValueError(f"{name}: {found}, where {expected} belongs")
+
+
 @dataclass(frozen=True, slots=True)
 class DenseIndex:
     """A FAISS index over the raw vectors it was derived from.
@@ -170,14 +241,27 @@ class DenseIndex:
         import faiss
 
         try:
-            index: Any = faiss.read_index(str(path))
-        except RuntimeError as error:
+            with _READING:  # the limits are the process's
+                size = path.stat().st_size  # no part of a file is larger: a size in it that says so is not believed
+                faiss.set_deserialization_vector_byte_limit(size)
+                faiss.set_deserialization_loop_limit(size)
+                index: Any = faiss.read_index(str(path))
+            found = _shape_of(index)
+        except (RuntimeError, AttributeError, TypeError, ValueError, OverflowError, MemoryError) as error:
             raise StoreCorrupt(str(path), "a FAISS index", str(error).splitlines()[0]) from error
-        if (index.ntotal, index.d) != vectors.shape:
-            raise StoreCorrupt(str(path), f"{vectors.shape} vectors", f"{(index.ntotal, index.d)}")
+        expected = {"kind": chosen.kind, "vectors": vectors.shape}
+        if found != expected:
+            raise StoreCorrupt(str(path), expected, found)
         if chosen.kind == "hnsw":
             index.hnsw.efSearch = 256
         return cls(index, chosen, vectors)
+
+    def try_out(self, path: Path) -> None:
+        """Search once, so that a file that can be parsed and not searched is found out. Raises StoreCorrupt."""
+        try:
+            self.search(np.ones(self.vectors.shape[1], np.float32), 10, None)
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            raise StoreCorrupt(str(path), "an index that can be searched", str(error).splitlines()[0]) from error
 
     def search(self, query: npt.NDArray[np.float32], k: int, mask: npt.NDArray[np.bool_] | None) -> Ranking:
         """The k best rows by inner product with `query` (float32, shape (dimension,)) among those the mask allows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from footnote.cli import app
 from indexer.cache import EmbeddingCache
 from indexer.erasure import find, forget, remember
 from indexer.progress import Silent
@@ -27,6 +30,7 @@ from store.difference import difference
 from store.errors import (
     FootnoteError,
     Forgotten,
+    FormatUnsupported,
     IndexLocked,
     IndexMissing,
     SourceError,
@@ -105,6 +109,42 @@ def index(tmp_path, make_index, jsonl, source) -> IndexDirectory:
     return IndexDirectory(tmp_path / "index")
 
 
+class Failing(Disk):
+    """Its operation number `fails_at` fails; without one they are counted."""
+
+    def __init__(self, where, fails_at=0):
+        self.where, self.fails_at, self.done = where, fails_at, 0
+
+    def count(self):
+        self.done += 1
+        if self.done == self.fails_at:
+            raise OSError(5, "Input/output error", str(self.where))
+
+
+for name in ("mkdir", "write", "rename", "unlink", "fsync"):
+
+    def one(self, *arguments, name=name):
+        self.count()
+        getattr(Disk, name)(self, *arguments)
+
+    setattr(Failing, name, one)
+
+
+def stopped_at_every_step(index, tmp_path):
+    """Yields after a `forget` that failed at one step or another, the index as it was before for each."""
+    shutil.copytree(index.path, tmp_path / "kept")
+    counting = Failing(index.path)
+    forget(IndexDirectory(index.path, counting), ID, Silent())
+    assert counting.done > 20
+    for step in sorted({1, 2, 3, counting.done, *range(4, counting.done, counting.done // 10)}):
+        shutil.rmtree(index.path)
+        shutil.copytree(tmp_path / "kept", index.path)
+        with pytest.raises(WriteFailed):
+            forget(IndexDirectory(index.path, Failing(index.path, step)), ID, Silent())
+        assert len(ids(index)) in (12, 13)
+        yield
+
+
 class TestRefusals:
     def test_no_index_is_said(self, tmp_path):
         with pytest.raises(IndexMissing, match="footnote index SOURCE"):
@@ -154,36 +194,103 @@ class TestRefusals:
         assert traces_below(index.path) == set()
 
     def test_it_can_be_run_again_wherever_it_failed(self, index, tmp_path):
-        class Failing(Disk):
-            def __init__(self, fails_at=0):
-                self.fails_at, self.done = fails_at, 0
-
-            def count(self):
-                self.done += 1
-                if self.done == self.fails_at:
-                    raise OSError(5, "Input/output error", str(index.path))
-
-        for name in ("mkdir", "write", "rename", "unlink", "fsync"):
-
-            def one(self, *arguments, name=name):
-                self.count()
-                getattr(Disk, name)(self, *arguments)
-
-            setattr(Failing, name, one)
-
-        shutil.copytree(index.path, tmp_path / "kept")
-        counting = Failing()
-        forget(IndexDirectory(index.path, counting), ID, Silent())
-        assert counting.done > 20
-        for step in sorted({1, 2, 3, counting.done, *range(4, counting.done, counting.done // 10)}):
-            shutil.rmtree(index.path)
-            shutil.copytree(tmp_path / "kept", index.path)
-            with pytest.raises(WriteFailed):
-                forget(IndexDirectory(index.path, Failing(step)), ID, Silent())
-            assert len(ids(index)) in (12, 13)
+        for _ in stopped_at_every_step(index, tmp_path):
             forget(index, ID, Silent())
             assert traces_below(index.path) == set()
             assert ids(index) == sorted(one["id"] for one in OTHERS)
+
+    def test_the_next_indexing_goes_on_wherever_it_failed(self, index, source, make_index, tmp_path):
+        for _ in stopped_at_every_step(index, tmp_path):
+            began = read_forgotten(index.forgotten_file).holds(ID)
+            make_index(index.path, source)
+            assert traces_below(index.path) == (set() if began else traces_below(tmp_path / "kept"))
+            assert not (index.path / "FORGETTING").exists() or not began
+
+    def test_a_snapshot_of_a_newer_program_is_not_removed_for_being_unreadable(self, index):
+        folder = index.published()[0]
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        data = json.dumps(manifest | {"format_version": 2}).encode()
+        (folder / "manifest.json").write_bytes(data)
+        folder.rename(folder.with_name(f"000001-{hashlib.sha256(data).hexdigest()[:8]}"))
+        with pytest.raises(FormatUnsupported, match="format version 2"):
+            forget(index, ID, Silent())
+        assert len(index.published()) == 3
+        assert not index.forgotten_file.exists()
+
+
+@pytest.fixture
+def stopped(index, make_index, source):
+    """A `forget` that was stopped after the id was noted, then indexing without that document by another program."""
+
+    class Stops(Disk):
+        def make_folder(self, path):
+            if path == index.snapshots and index.forgotten_file.exists():
+                raise OSError(5, "Input/output error", str(path))
+            super().make_folder(path)
+
+    with pytest.raises(WriteFailed):
+        forget(IndexDirectory(index.path, Stops()), ID, Silent())
+    unfinished = index.path / "FORGETTING"
+    unfinished.unlink()
+    make_index(index.path, source)
+    unfinished.touch()
+    assert ID not in ids(index)
+    return index
+
+
+class TestWhatAStoppedRunLeaves:
+    def test_it_is_not_exported(self, stopped, tmp_path):
+        for generation in (2, 3):
+            with pytest.raises(Forgotten):
+                export_archive(stopped, tmp_path / "a.tar", generation)
+        assert not (tmp_path / "a.tar").exists()
+        export_archive(stopped, tmp_path / "a.tar")
+
+    def test_its_old_versions_are_not_shown(self, stopped):
+        with_it = LocalSnapshot(stopped.published()[1], None)
+        (found,) = with_it.reader.document(id=ID)
+        with_it.close()
+        version = found.header.version
+        assert stopped.kept_document(version=version, principals=frozenset({ACCESS})) is None
+        assert stopped.kept_document(version=version, id=ID, principals=frozenset({ACCESS})) is None
+
+    def test_verify_says_which_snapshots_hold_it_and_what_to_do(self, stopped):
+        done = CliRunner().invoke(app, ["verify", "--index", str(stopped.path)])
+        assert done.exit_code == 1
+        assert done.stdout.count(f"holds '{ID}', which was forgotten: run `footnote forget {ID}` again") == 2
+
+    def test_the_next_indexing_erases_it(self, stopped, make_index, source):
+        report = make_index(stopped.path, source)
+        assert [name[:6] for name in report.removed] == ["000002", "000003"]
+        assert traces_below(stopped.path) == set()
+
+
+class TestRenamed:
+    @pytest.fixture
+    def renamed(self, tmp_path, make_index, jsonl):
+        """A document that is `before` in generation 1 and `after` in 2."""
+        copy = {"id": "copy", "text": "Wolverines everywhere."}
+        source = jsonl(tmp_path / "s.jsonl", [{**copy, "id": "before"}, {"id": "other", "text": "Else."}])
+        make_index(tmp_path / "index", source)
+        make_index(tmp_path / "index", jsonl(source, [{**copy, "id": "after"}, {"id": "other", "text": "Else."}]))
+        return IndexDirectory(tmp_path / "index")
+
+    def test_it_is_erased_and_refused_under_its_former_name_too(self, renamed, make_index, jsonl, tmp_path):
+        assert find(renamed, "after").former == ["before"]
+        done = forget(renamed, "after", Silent())
+        assert [name[:6] for name in done.removed] == ["000001", "000002"]
+        assert not any(b"Wolverines" in data for data in bytes_below(renamed.path).values())
+        source = jsonl(tmp_path / "s.jsonl", [{"id": "before", "text": "Back"}, {"id": "other", "text": "Else."}])
+        assert make_index(renamed.path, source).outcomes == {"indexed": 1, "quarantined": 1}
+
+    def test_a_copy_that_is_still_there_is_a_document_of_its_own(self, renamed, make_index, jsonl, tmp_path):
+        text = "Wolverines everywhere."
+        source = jsonl(tmp_path / "s.jsonl", [{"id": "after", "text": text}, {"id": "copy", "text": text}])
+        make_index(renamed.path, source)
+        found = find(renamed, "after")
+        assert (found.former, found.copies) == (["before"], ["copy"])
+        forget(renamed, "after", Silent())
+        assert ids(renamed) == ["copy"]
 
 
 class TestErasure:

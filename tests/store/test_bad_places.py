@@ -165,12 +165,23 @@ class TestPlaces:
         path.chmod(0o700 if path.is_dir() else 0o600)
         os.seteuid(NOBODY)
         try:
-            with pytest.raises((UsageError, StoreCorrupt), match=r"Permission denied") as caught:
+            with pytest.raises((UsageError, StoreCorrupt), match=r"[Pp]ermission denied") as caught:
                 index.open(executor)
         finally:
             os.seteuid(0)
         assert str(index.path) in str(caught.value)
         assert found(index, executor) == ["one text about otters"]
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user for a moment")
+    def test_an_index_made_by_one_user_is_read_by_another(self, index, executor):
+        for parent in index.path.parents:
+            if parent.stat().st_uid == 0 and parent != Path("/") and "pytest" in str(parent):
+                parent.chmod(0o755)
+        os.seteuid(NOBODY)
+        try:
+            assert found(index, executor) == ["one text about otters"]
+        finally:
+            os.seteuid(0)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user for a moment")
     def test_who_may_not_write_is_told_and_changes_nothing(self, index, make_index, source, tmp_path):

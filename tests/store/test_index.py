@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from store import files
+from store.document import make_document
 from store.errors import FormatUnsupported, IndexLocked, IndexMissing, SpaceMismatch, StoreCorrupt, UsageError
 from store.index import Current, IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder, read_manifest
@@ -369,6 +370,26 @@ class TestGenerations:
         assert index.kept_document(version=version, principals=NOBODY) is None
         assert index.kept_document(version=version, principals=staff, skip=index.published()[0].name) is None
         assert index.kept_document(version="0" * 64, principals=staff) is None
+
+    def test_one_flipped_bit_in_a_kept_snapshot_is_not_shown_as_that_version(self, tmp_path, make_index, jsonl):
+        for text in ("mutter", "second"):
+            make_index(tmp_path / "index", jsonl(tmp_path / "s.jsonl", [{"id": "d", "text": text}]))
+        first = IndexDirectory(tmp_path / "index").published()[0] / "passages.sqlite"
+        version = make_document("d", "mutter").version
+        whole = first.read_bytes()
+        assert IndexDirectory(tmp_path / "index").kept_document(version=version, principals=NOBODY).text == "mutter"
+        for at in (whole.index(b"mutter"), 20, len(whole) // 2):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1
+            first.write_bytes(damaged)
+            assert IndexDirectory(tmp_path / "index").kept_document(version=version, principals=NOBODY) is None
+        first.write_bytes(whole)
+        index = IndexDirectory(tmp_path / "index")
+        assert index.kept_document(version=version, principals=NOBODY).text == "mutter"
+        times = first.stat()
+        first.write_bytes(whole.replace(b"mutter", b"muttar"))
+        os.utime(first, ns=(times.st_atime_ns, times.st_mtime_ns))  # after it was hashed, and looking the same
+        assert index.kept_document(version=version, principals=NOBODY) is None
 
 
 HOLDER = """
