@@ -5,7 +5,7 @@
 makes N passages out of the passages of a real index (default: the one `make run` made): each is a window of a real
 passage's words, a tenth of them replaced by words from elsewhere, and its vector is the real one with low-rank noise
 added (seeded). They are indexed with `--vectors` in a process of its own, then opened and asked in another. Questions
-are made like passages and are none of them. Prints every figure with its bar; recall is against exact search.
+are made like passages and are none of them. Recall is against exact search.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,8 @@ class Maker:
         return int(self._vectors.shape[1])
 
 
-def write_corpus(maker: Maker, passages: int, folder: Path) -> None:
-    """corpus.jsonl and rows.npy, block by block."""
+def write_corpus(maker: Maker, passages: int, folder: Path, access: Callable[[int], list[str]] | None = None) -> None:
+    """corpus.jsonl and rows.npy, block by block; `access` gives a passage's number who may read it (None: everyone)."""
     rows = np.lib.format.open_memmap(
         folder / "rows.npy", mode="w+", dtype=np.float32, shape=(passages, maker.dimension)
     )
@@ -96,7 +97,7 @@ def write_corpus(maker: Maker, passages: int, folder: Path) -> None:
             rows[at : at + size] = maker.vectors(at, size)
             for number, text in enumerate(maker.texts(at, size), at):
                 line = {"id": f"p{number:07}", "text": text, "metadata": {"part": number % 10_000, "half": number % 2}}
-                stream.write(json.dumps(line) + "\n")
+                stream.write(json.dumps(line | ({} if access is None else {"access": access(number)})) + "\n")
     rows.flush()
 
 
