@@ -27,7 +27,7 @@ class Shown:
         wanted = set(ranking[:TOP]) - self.texts.keys()
         for document_id, title, text in passages if wanted else ():
             if document_id in wanted:
-                self.texts[document_id] = {"title": title, "snippet": snippet(text)}
+                self.texts[document_id] = {"title": snippet(title), "snippet": snippet(text)}
                 wanted.remove(document_id)
 
     async def add_relevant(self, qrels: Mapping[str, Mapping[str, int]], snapshot: Snapshot) -> None:
@@ -38,7 +38,7 @@ class Shown:
                     continue
                 found = await snapshot.document(id=document_id, principals=ANYONE)
                 if found is not None:
-                    self.texts[document_id] = {"title": found.header.title, "snippet": snippet(found.text)}
+                    self.texts[document_id] = {"title": snippet(found.header.title), "snippet": snippet(found.text)}
 
 
 def snippet(text: str) -> str:

@@ -20,17 +20,20 @@ _WIDTH = 100
 
 def print_report(report: SetReport) -> None:
     """Figures, stage times and answers of one set."""
+    from rich.markup import escape
     from rich.table import Table
 
     console = _console()
-    title = f"{report.name}: {report.questions} questions, {report.documents} documents, {report.passages} passages"
+    title = (
+        f"{escape(report.name)}: {report.questions} questions, {report.documents} documents, {report.passages} passages"
+    )
     table = Table(title=title, title_justify="left")
     for name in ("mode", "nDCG@10", "R@10", "R@100", "MRR@10", "p50 ms", "p99 ms"):
         table.add_column(name, justify="left" if name == "mode" else "right")
     for one in report.modes:
         measures = [f"{one.measures[name]:.4f}" for name in ("nDCG@10", "R@10", "R@100", "RR@10")]
         total = one.latency_ms.get("total", {"p50": float("nan"), "p99": float("nan")})
-        table.add_row(one.mode, *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
+        table.add_row(escape(one.mode), *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
     console.print(table)
     for one in report.modes:
         stages = ", ".join(
@@ -38,27 +41,31 @@ def print_report(report: SetReport) -> None:
             for name, value in one.latency_ms.items()
             if name != "total"
         )
-        console.print(f"{one.mode}, ms p50 / p99: {stages}")
+        console.print(f"{escape(one.mode)}, ms p50 / p99: {stages}")
     for one in report.modes:
         if one.degraded:
-            console.print(f"[yellow]{one.mode}: {one.degraded} searches were degraded; do not trust these figures")
+            console.print(
+                f"[yellow]{escape(one.mode)}: {one.degraded} searches were degraded; do not trust these figures"
+            )
     if report.answers is not None:
         answers = Table(title="answers", title_justify="left", show_header=False)
         for name, value in report.answers.figures().items():
             answers.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
         console.print(answers)
-    console.print(f"per-question results: {report.results_file}", soft_wrap=True)
+    console.print(f"per-question results: {report.results_file}", soft_wrap=True, markup=False)
 
 
 def print_comparison(found: Sequence[SetComparison], measure: str, *, permutations: int) -> None:
     """Candidate against baseline, a row a set."""
+    from rich.markup import escape
+
     console = _console()
     names = {(one.baseline, one.candidate) for one in found}
     what = " against ".join(reversed(next(iter(names)))) if len(names) == 1 else "candidate against baseline"
     _comparisons(console, f"{measure}: {what}", "set", [(one.set, one) for one in found])
     for one in found:
         if one.left_out:
-            console.print(f"[yellow]{one.set}: {one.left_out} questions that are not common were left out")
+            console.print(f"[yellow]{escape(one.set)}: {one.left_out} questions that are not common were left out")
     console.print(_LEGEND.format(permutations=permutations, over="the sets"), style="dim")
 
 
@@ -76,8 +83,8 @@ def print_ablations(found: Sequence[Ablated], measure: str, folder: Path, *, per
         title = f"{one.dimension.name}, {measure} against the default"
         _comparisons(console, f"{title} on {next(iter(sets))}" if len(sets) == 1 else title, "variant", rows)
     console.print(_LEGEND.format(permutations=permutations, over="a table's rows"), style="dim")
-    console.print(f"per-question results: {folder}", soft_wrap=True)
-    console.print(f"look at them: footnote evaluate report {folder} --output report.html", soft_wrap=True)
+    console.print(f"per-question results: {folder}", soft_wrap=True, markup=False)
+    console.print(f"look at them: footnote evaluate report {folder} --output report.html", soft_wrap=True, markup=False)
 
 
 def _comparisons(console: Console, title: str, first: str, rows: Sequence[tuple[str, SetComparison]]) -> None:
