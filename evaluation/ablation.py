@@ -92,8 +92,8 @@ def judge(found: Sequence[Dimension], reports: Sequence[SetReport], *, measure: 
         compared: list[tuple[str, str, Difference]] = []
         for report in reports:
             values = {
-                one.mode: {question: measures[measure] for question, measures in one.by_question.items()}
-                for one in report.modes
+                one.name: {question: measures[measure] for question, measures in one.by_question.items()}
+                for one in report.measured
             }
             variants = [(one.name, values[one.name]) for one in dimension.variants if one.name in values]
             compared.extend(compare_measured(report.name, (SHIPPED, values[SHIPPED]), variants))

@@ -56,7 +56,7 @@ class Measured:
     rankings: dict[str, list[str]]
 
     @property
-    def mode(self) -> str:
+    def name(self) -> str:
         """The configuration's name; of one that changes no setting, its mode."""
         return self.configuration.name
 

@@ -25,6 +25,7 @@ from service.wiring import Service
 from store.errors import UsageError
 from store.index import IndexDirectory
 from store.local import read_manifest
+from store.text import canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SetReport:
     documents: int
     passages: int
     questions: int
-    modes: list[Measured]
+    measured: list[Measured]
     answers: AnswerResult | None
     results_file: Path
 
@@ -49,12 +50,12 @@ class SetReport:
             "passages": self.passages,
             "questions": self.questions,
             "modes": {
-                one.mode: {
+                one.name: {
                     **{name: round(value, 4) for name, value in one.measures.items()},
                     "degraded": one.degraded,
                     "latency_ms": one.latency_ms,
                 }
-                for one in self.modes
+                for one in self.measured
             },
             "answers": None
             if self.answers is None
@@ -114,7 +115,7 @@ def evaluate(
         documents=first.documents,
         passages=first.passages,
         questions=len(questions.questions),
-        modes=[measured[one.name] for one in configurations],
+        measured=[measured[one.name] for one in configurations],
         answers=answered,
         results_file=free_file(folder, questions.name),
     )
@@ -195,12 +196,12 @@ def _run_file(
         created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         corpus=None if questions.corpus is None else str(questions.corpus.resolve()),
         settings={**serving.model_dump(mode="json"), **indexing.model_dump(mode="json")},
-        configurations={one.mode: records[one.mode] for one in report.modes},
-        queries={one.id: one.text for one in questions.judged},
+        configurations={one.name: records[one.name] for one in report.measured},
+        queries={one.id: canonical(one.text) for one in questions.judged},
         qrels={question: grades for question, grades in questions.qrels.items() if question in judged},
-        by_question={one.mode: one.by_question for one in report.modes},
-        rankings={one.mode: one.rankings for one in report.modes},
-        latency_by_question={one.mode: one.latency_by_question for one in report.modes},
+        by_question={one.name: one.by_question for one in report.measured},
+        rankings={one.name: one.rankings for one in report.measured},
+        latency_by_question={one.name: one.latency_by_question for one in report.measured},
         texts={key: ShownText(**text) for key, text in shown.texts.items()},
         answers_by_question=None if report.answers is None else report.answers.by_question,
     )

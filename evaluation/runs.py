@@ -16,9 +16,6 @@ from evaluation.configurations import SHIPPED
 from evaluation.errors import RunUnreadable
 from store.errors import UsageError
 
-FORMAT = 2
-"""1: without question texts, judgements and settings (never read again). 2: whole."""
-
 
 class ConfigurationRecord(BaseModel):
     """What one configuration was: its mode, what it changed, and the index it asked."""
@@ -47,6 +44,7 @@ class RunFile(BaseModel):
     """One set of a run. Keys by question hold the judged questions only; times are milliseconds.
 
     Args:
+        format: 1 was without question texts, judgements and settings, and is not read; 2 is whole.
         set: the set's name.
         settings: of indexer and service, as the run had them (secrets masked).
         modes: the figures as printed, by configuration.

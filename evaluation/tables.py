@@ -30,22 +30,22 @@ def print_report(report: SetReport) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("mode", "nDCG@10", "R@10", "R@100", "MRR@10", "p50 ms", "p99 ms"):
         table.add_column(name, justify="left" if name == "mode" else "right")
-    for one in report.modes:
+    for one in report.measured:
         measures = [f"{one.measures[name]:.4f}" for name in ("nDCG@10", "R@10", "R@100", "RR@10")]
         total = one.latency_ms.get("total", {"p50": float("nan"), "p99": float("nan")})
-        table.add_row(escape(one.mode), *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
+        table.add_row(escape(one.name), *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
     console.print(table)
-    for one in report.modes:
+    for one in report.measured:
         stages = ", ".join(
             f"{name} {value['p50']:.1f} / {value['p99']:.1f}"
             for name, value in one.latency_ms.items()
             if name != "total"
         )
-        console.print(f"{escape(one.mode)}, ms p50 / p99: {stages}")
-    for one in report.modes:
+        console.print(f"{escape(one.name)}, ms p50 / p99: {stages}")
+    for one in report.measured:
         if one.degraded:
             console.print(
-                f"[yellow]{escape(one.mode)}: {one.degraded} searches were degraded; do not trust these figures"
+                f"[yellow]{escape(one.name)}: {one.degraded} searches were degraded; do not trust these figures"
             )
     if report.answers is not None:
         answers = Table(title="answers", title_justify="left", show_header=False)

@@ -54,10 +54,10 @@ def run(folder, cache, *, abstain_below=0.0, changes=(), modes=MODES, **settings
 def test_figures_follow_from_the_questions(animals, tmp_path):
     report = run(animals, tmp_path / "cache")
 
-    by_mode = {one.mode: one for one in report.modes}
+    by_mode = {one.name: one for one in report.measured}
     assert by_mode["lexical"].measures["nDCG@10"] == pytest.approx(1.0)
     assert by_mode["hybrid"].measures["RR@10"] == pytest.approx(1.0)
-    assert all(one.degraded == 0 for one in report.modes)
+    assert all(one.degraded == 0 for one in report.measured)
     assert {"total", "embed", "dense", "lexical", "fuse"} <= set(by_mode["hybrid"].latency_ms)
     assert report.answers is not None
     assert (report.answers.answerable, report.answers.unanswerable) == (8, 1)
@@ -103,6 +103,18 @@ def test_a_run_file_holds_all_that_comparing_and_reporting_need(animals, tmp_pat
     assert found.answers is not None
 
 
+def test_a_question_that_is_no_clean_text_is_measured_and_kept(animals, tmp_path):
+    with (animals / "queries.jsonl").open("a") as stream:
+        stream.write('{"_id": "odd", "text": "otter \\ud800 \\u0000 <b>\\u202e"}\n')
+    with (animals / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("odd\td-otter\t1\n")
+
+    found = read_run(run(animals, tmp_path / "cache", modes=["lexical"]).results_file)
+
+    assert found.queries["odd"] == "otter \ufffd  <b>\u202e"
+    assert found.by_question["lexical"]["odd"]["RR@10"] == 1.0
+
+
 def test_each_combination_of_settings_has_an_index_of_its_own_that_is_made_once(animals, tmp_path):
     cache = tmp_path / "cache"
 
@@ -111,7 +123,7 @@ def test_each_combination_of_settings_has_an_index_of_its_own_that_is_made_once(
 
     assert len(list((cache / "indexes").iterdir())) == 3
     assert report.generation == 1
-    assert {one.mode for one in report.modes} == {
+    assert {one.name for one in report.measured} == {
         "lexical",
         "lexical passage_tokens=16",
         "lexical passage_header=false",
@@ -134,7 +146,7 @@ def test_a_set_without_a_corpus_cannot_be_indexed_in_another_way(animals, tmp_pa
     (animals / "corpus.jsonl").unlink()
     settings = {"modes": ["lexical"], "index": tmp_path / "index"}
 
-    assert run(animals, tmp_path / "cache", **settings).modes[0].measures["RR@10"] == 1.0
+    assert run(animals, tmp_path / "cache", **settings).measured[0].measures["RR@10"] == 1.0
     with pytest.raises(UsageError, match="no corpus to index in another way"):
         run(animals, tmp_path / "cache", changes=["passage_tokens=16"], **settings)
 
