@@ -14,10 +14,11 @@ from service.settings import ServiceSettings
 from store.errors import UsageError
 
 
-def run(folder, place, **changes):
+def run(folder, place, *, serving=None, **changes):
     settings = EvaluationSettings(evaluation_cache=place / "cache", index=place / "index")
     indexing = IndexerSettings(embedding_model="hash:64")
-    return ablate([read_set(str(folder))], settings, indexing, ServiceSettings(), place / "run", Silent(), **changes)
+    chosen = serving or ServiceSettings()
+    return ablate([read_set(str(folder))], settings, indexing, chosen, place / "run", Silent(), **changes)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,29 @@ def test_a_set_without_a_corpus_leaves_out_what_needs_another_index(animals, tmp
     assert len(found["leg"].comparisons) == 2
     assert "brings no corpus" in found["header"].dimension.skipped
     assert "brings no corpus" in found["chunk"].dimension.skipped
+
+
+def test_a_reranker_that_is_set_is_measured_on(animals, tmp_path, monkeypatch):
+    class WorstFirst:
+        name = "worst first"
+
+        def __init__(self, folder, *, threads):
+            pass
+
+        def score(self, question, texts):
+            return [-sum(word in text.lower() for word in question.split()) for text in texts]
+
+    monkeypatch.setattr("service.wiring.OnnxCrossEncoder", WorstFirst)
+    serving = ServiceSettings(reranker=tmp_path)
+
+    (found,) = run(animals, tmp_path, wanted=["rerank"], serving=serving)
+
+    kept = read_run(tmp_path / "run" / "animals.json")
+    assert [one.candidate for one in found.comparisons] == ["rerank"]
+    assert found.comparisons[0].difference.losses == 2  # those whose text names the animal
+    assert kept.configurations["rerank"].changes == {"rerank": True}
+    assert "rerank" in kept.latency_by_question["rerank"]["q-otter"]
+    assert "rerank" not in kept.latency_by_question["hybrid"]["q-otter"]
 
 
 def test_a_part_that_is_off_is_measured_on():
