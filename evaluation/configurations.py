@@ -18,7 +18,10 @@ MODES: tuple[Mode, ...] = ("lexical", "dense", "hybrid")
 SHIPPED = "hybrid"
 """The configuration that others are compared with: the shipped mode under the settings as they are."""
 
-_FIXED = {"index", "keep_generations", "budgets"}  # the evaluation's own affair
+_FIXED = frozenset(  # the evaluation's own affair, or of no matter to what is found
+    "admin_token allowed_hosts allowed_origins budgets example_question host log_level port public_url trusted_proxies "
+    "workers".split()
+)
 _MEASURABLE = {
     name: kind
     for kind in (ServiceSettings, IndexerSettings)

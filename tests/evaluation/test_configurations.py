@@ -17,6 +17,7 @@ from store.errors import UsageError
         (["hybrid"], ["passage_token=64"], "Did you mean 'passage_tokens'"),
         (["hybrid"], ["zzz=1"], "'zzz' is no setting that can be measured"),
         (["hybrid"], ["index=elsewhere"], "'index' is no setting that can be measured"),
+        (["hybrid"], ["admin_token=secret"], "'admin_token' is no setting that can be measured"),
         (["hybrid"], ["budgets=true"], "'budgets' is no setting that can be measured"),
         (["hybrid"], ["passage_tokens"], "expected NAME=VALUE, found 'passage_tokens'"),
         (["hybrid"], ["passage_tokens=64,"], "expected NAME=VALUE, found ''"),
