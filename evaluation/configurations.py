@@ -19,8 +19,19 @@ SHIPPED = "hybrid"
 """The configuration that others are compared with: the shipped mode under the settings as they are."""
 
 _FIXED = frozenset(  # the evaluation's own affair, or of no matter to what is found
-    "admin_token allowed_hosts allowed_origins budgets example_question host log_level port public_url trusted_proxies "
-    "workers".split()
+    [
+        "admin_token",
+        "allowed_hosts",
+        "allowed_origins",
+        "budgets",
+        "example_question",
+        "host",
+        "log_level",
+        "port",
+        "public_url",
+        "trusted_proxies",
+        "workers",
+    ]
 )
 _MEASURABLE = {
     name: kind
