@@ -70,7 +70,7 @@ async def measure_answers(questions: QuestionSet, engine: Engine, advance: Calla
             answered += not abstained
             cited += hit
         by_question[one.id] = {
-            "question": one.text,
+            "question": question.text,
             "answerable": answerable,
             "verdict": response.verdict,
             "score": None if response.abstention is None else response.abstention.score,

@@ -1,4 +1,4 @@
-"""The command that measures: evaluate."""
+"""The commands that measure: evaluate SET..., and below it compare, ablate, report and support."""
 
 from __future__ import annotations
 
@@ -7,82 +7,255 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evaluation.command_group import ITSELF, GroupThatRuns
 from store.commands import IndexOption, JsonOption
 
 if TYPE_CHECKING:
-    from evaluation.run import SetReport
+    from evaluation.settings import EvaluationSettings
+    from indexer.settings import IndexerSettings
+    from service.settings import ServiceSettings
 
 app = typer.Typer()
+evaluating = typer.Typer(
+    cls=GroupThatRuns,
+    subcommand_metavar="SET... | COMMAND ...",
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(evaluating, name="evaluate")
+
+SetsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="SET...", help="BEIR-style folders; SET:zh picks corpus.zh.jsonl.", show_default=False),
+]
+OutputFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", metavar="FOLDER", help="Keep the run here, one file a set; by default in the evaluation cache."
+    ),
+]
+MeasureOption = Annotated[str, typer.Option("--measure", help="nDCG@10, R@10, R@100 or RR@10.")]
+Permutations = Annotated[int, typer.Option(min=100, max=10_000_000, help="Of the randomisation test.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal runs and an equal seed give an equal p.")]
 
 
-@app.command()
+@evaluating.callback()
+def group() -> None:
+    """Measure retrieval and answers on question sets, compare runs, and look at them.
+
+    [bold]footnote evaluate SET...[/bold] measures; its options are further below.
+    A folder that is called like a command is reached as ./compare.
+
+        footnote evaluate sets/scifact sets/cranfield --output before
+        footnote evaluate compare before:lexical before:hybrid
+        footnote evaluate ablate sets/scifact --only fusion --only chunk
+        footnote evaluate report before --output report.html
+    """
+
+
+@evaluating.command(ITSELF)
 def evaluate(
-    sets: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SET...",
-            help="BEIR-style folders; SET:zh picks corpus.zh.jsonl. Or: support FILE.",
-            show_default=False,
-        ),
-    ],
+    sets: SetsArgument,
     modes: Annotated[list[str] | None, typer.Option("--mode", help="lexical, dense, hybrid; all by default.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME=VALUE,...",
+            help="Measure every mode under these settings too; may be given again for another configuration.",
+        ),
+    ] = None,
     answers: Annotated[
         bool | None,
         typer.Option(
             "--answers/--no-answers", help="Answer the questions too; by default where a set says which can be."
         ),
     ] = None,
+    output: OutputFolder = None,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
     """Retrieval and answer quality on question sets: nDCG@10, Recall, MRR, refusals, exact quotes, stage times.
 
-    A set's own corpus is indexed in the evaluation cache (again only if it changed); a set without one is asked of
-    --index. Budgets are lifted. `footnote evaluate support FILE` measures the support check on lines of
-    {"claim", "evidence", "label": true|false}.
+    A set's own corpus is indexed in the evaluation cache, again only if it changed.
+    A set without one is asked of --index. Budgets are lifted.
+
+        footnote evaluate sets/scifact sets/xquad:zh
+        footnote evaluate sets/scifact --mode hybrid --with passage_tokens=128
     """
-    from store.errors import UsageError
+    from evaluation.configurations import MODES, configurations
+    from evaluation.run import evaluate as run
+    from evaluation.runs import new_run_folder
+    from evaluation.sets import read_set
+    from evaluation.tables import print_report
+    from indexer.progress import watching
     from store.output import emit
 
-    if sets[0] == "support":
-        _support(sets[1:], json=json)
-        return
-    chosen = modes or ["lexical", "dense", "hybrid"]
-    unknown = [mode for mode in chosen if mode not in ("lexical", "dense", "hybrid")]
-    if unknown:
-        raise UsageError(f"unknown mode {unknown[0]!r}; known: lexical, dense, hybrid.")
-
-    from evaluation.run import evaluate as run
-    from evaluation.sets import read_set
-    from evaluation.settings import EvaluationSettings
-    from indexer.progress import watching
-    from indexer.settings import IndexerSettings
-    from service.settings import ServiceSettings
-    from store.settings import load_settings
-
+    chosen = configurations(modes or MODES, changes or [])
     questions = [read_set(name) for name in sets]
-    kinds = (EvaluationSettings, IndexerSettings, ServiceSettings)
-    settings, indexing, serving = (load_settings(kind, index=index) for kind in kinds)
+    settings, indexing, serving = _settings(index)
+    folder = new_run_folder(settings.evaluation_cache.expanduser(), output)
     with watching() as progress:
         reports = [
-            run(one, settings, indexing, serving, chosen, progress, answers=answers)  # type: ignore[arg-type]
-            for one in questions
+            run(one, settings, indexing, serving, chosen, folder, progress, answers=answers) for one in questions
         ]
     if json:
         emit([report.as_json() for report in reports])
     else:
         for report in reports:
-            _table(report)
+            print_report(report)
 
 
-def _support(files: list[str], *, json: bool) -> None:
-    from evaluation.support import measure_support
+@evaluating.command()
+def compare(
+    baseline: Annotated[
+        str,
+        typer.Argument(metavar="A", help="A run's folder or file; A:CONFIGURATION, else A:hybrid.", show_default=False),
+    ],
+    candidate: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)],
+    measure: MeasureOption = "nDCG@10",
+    common: Annotated[
+        bool, typer.Option("--common", help="Where sets or questions differ, compare on those that both runs have.")
+    ] = False,
+    permutations: Permutations = 10_000,
+    seed: Seed = 0,
+    json: JsonOption = False,
+) -> None:
+    """Is B better than A? Question by question, with a p adjusted over the sets, and what could have been seen.
+
+    footnote evaluate compare before after
+    footnote evaluate compare before:lexical before:hybrid --measure R@100
+    """
+    from evaluation.comparison import compare_runs
+    from evaluation.runs import Run
+    from evaluation.tables import print_comparison
+    from store.output import emit
+
+    found = compare_runs(
+        Run(baseline), Run(candidate), measure=measure, common=common, permutations=permutations, seed=seed
+    )
+    if json:
+        emit(
+            {
+                "measure": measure,
+                "permutations": permutations,
+                "seed": seed,
+                "sets": [one.as_json() for one in found],
+            }
+        )
+    else:
+        print_comparison(found, measure, permutations=permutations)
+
+
+@evaluating.command()
+def ablate(
+    sets: SetsArgument,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="leg, fusion, header, rerank, chunk; all by default. May be given again."),
+    ] = None,
+    chunks: Annotated[
+        list[int] | None,
+        typer.Option("--chunk", metavar="TOKENS", help="Longest passages to try.", show_default="64, 128, 254"),
+    ] = None,
+    weights: Annotated[
+        list[float] | None,
+        typer.Option("--weight", metavar="SHARE", help="Dense weights to try.", show_default="0.0, 0.1, ... 1.0"),
+    ] = None,
+    measure: MeasureOption = "nDCG@10",
+    output: OutputFolder = None,
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What each part is worth: legs, fusion, header, reranker, passage length, one changed at a time.
+
+    Everything is compared with hybrid under the settings as they are.
+    Header and passage length need indexes of their own, which take their time the first time.
+
+        footnote evaluate ablate sets/scifact sets/cranfield --output ablation
+        footnote evaluate ablate sets/scifact --only chunk --chunk 96 --chunk 192
+    """
+    from evaluation.ablation import CHUNK_TOKENS, DIMENSIONS, WEIGHTS
+    from evaluation.ablation import ablate as run
+    from evaluation.measures import RANKING
+    from evaluation.runs import new_run_folder
+    from evaluation.sets import read_set
+    from evaluation.significance import PERMUTATIONS
+    from evaluation.tables import print_ablations
+    from indexer.progress import watching
     from store.errors import UsageError
     from store.output import emit
 
-    if not files:
-        raise UsageError("`footnote evaluate support` needs a file.")
-    measured = {name: measure_support(Path(name)) for name in files}
+    if measure not in RANKING:
+        raise UsageError(f"unknown measure {measure!r}; known: {', '.join(RANKING)}.")
+    questions = [read_set(name) for name in sets]
+    settings, indexing, serving = _settings(index)
+    folder = new_run_folder(settings.evaluation_cache.expanduser(), output)
+    with watching() as progress:
+        found = run(
+            questions,
+            settings,
+            indexing,
+            serving,
+            folder,
+            progress,
+            wanted=only or DIMENSIONS,
+            chunk_tokens=chunks or CHUNK_TOKENS,
+            weights=weights or WEIGHTS,
+            measure=measure,
+        )
+    if json:
+        emit({"measure": measure, "run": str(folder), "dimensions": [one.as_json() for one in found]})
+    else:
+        print_ablations(found, measure, folder, permutations=PERMUTATIONS)
+
+
+@evaluating.command()
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Folders or files of runs; RUN:CONFIGURATION for one.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="What all others are compared with.", show_default="hybrid of the first run"),
+    ] = None,
+    measure: MeasureOption = "nDCG@10",
+) -> None:
+    """One page to look at: quality against latency, wins and losses question by question, and what was lost most.
+
+    The page needs no network and no script.
+
+        footnote evaluate report before --baseline lexical --output report.html
+        footnote evaluate report before after
+    """
+    from evaluation.report import write_report
+    from evaluation.runs import Run
+    from indexer.progress import watching
+
+    with watching() as progress:
+        written = write_report([Run(one) for one in runs], output, progress, baseline=baseline, measure=measure)
+    typer.echo(f"{written} ({written.stat().st_size / 1e6:.1f} MB)")
+
+
+@evaluating.command()
+def support(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="JSON lines, gzipped or not.", show_default=False)
+    ],
+    json: JsonOption = False,
+) -> None:
+    """The support check on lines of {"claim", "evidence", "label": true|false}, at the shipped threshold.
+
+    footnote evaluate support claims.jsonl --json
+    """
+    from evaluation.support import measure_support
+    from store.output import emit
+
+    measured = {str(name): measure_support(name) for name in files}
     if json:
         emit(next(iter(measured.values())) if len(files) == 1 else measured)
         return
@@ -90,33 +263,14 @@ def _support(files: list[str], *, json: bool) -> None:
         typer.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
 
 
-def _table(report: SetReport) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _settings(index: Path | None) -> tuple[EvaluationSettings, IndexerSettings, ServiceSettings]:
+    from evaluation.settings import EvaluationSettings
+    from indexer.settings import IndexerSettings
+    from service.settings import ServiceSettings
+    from store.settings import load_settings
 
-    console = Console(width=100)
-    title = f"{report.name}: {report.questions} questions, {report.documents} documents, {report.passages} passages"
-    table = Table(title=title, title_justify="left")
-    for name in ("mode", "nDCG@10", "R@10", "R@100", "MRR@10", "p50 ms", "p99 ms"):
-        table.add_column(name, justify="left" if name == "mode" else "right")
-    for one in report.modes:
-        measures = [f"{one.measures[name]:.4f}" for name in ("nDCG@10", "R@10", "R@100", "RR@10")]
-        total = one.latency_ms.get("total", {"p50": float("nan"), "p99": float("nan")})
-        table.add_row(one.mode, *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
-    console.print(table)
-    for one in report.modes:
-        stages = ", ".join(
-            f"{name} {value['p50']:.1f} / {value['p99']:.1f}"
-            for name, value in one.latency_ms.items()
-            if name != "total"
-        )
-        console.print(f"{one.mode}, ms p50 / p99: {stages}")
-    for one in report.modes:
-        if one.degraded:
-            console.print(f"[yellow]{one.mode}: {one.degraded} searches were degraded; do not trust these figures")
-    if report.answers is not None:
-        answers = Table(title="answers", title_justify="left", show_header=False)
-        for name, value in report.answers.figures().items():
-            answers.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-        console.print(answers)
-    console.print(f"per-question results: {report.results_file}", soft_wrap=True)
+    return (
+        load_settings(EvaluationSettings, index=index),
+        load_settings(IndexerSettings, index=index),
+        load_settings(ServiceSettings, index=index),
+    )

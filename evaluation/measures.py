@@ -15,16 +15,22 @@ def ranking_measures(
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """(mean of each measure, each measure by question) as trec_eval defines them; graded where the qrels are.
 
-    A question without results counts as 0.
+    A question without results counts as 0. Equal scores (to trec_eval those equal as float32) are ranked by document
+    id, the last one first, as trec_eval does. RR@10 is its reciprocal rank where that is not below 1/10: ir-measures
+    takes RR with a cutoff from another program, which ranks equal scores the other way round.
     """
     import ir_measures
 
-    measures = [ir_measures.parse_measure(name) for name in RANKING]
+    measures = [ir_measures.parse_measure(name) for name in ("nDCG@10", "R@10", "R@100", "RR")]
     run = {question: dict(ranking) for question, ranking in runs.items()}
     judged = {question: dict(grades) for question, grades in qrels.items() if question in runs}
     by_question: dict[str, dict[str, float]] = {question: dict.fromkeys(RANKING, 0.0) for question in judged}
     for value in ir_measures.iter_calc(measures, judged, run):
-        by_question[value.query_id][str(value.measure)] = float(value.value)
+        found = float(value.value)
+        if value.measure.NAME == "RR":
+            by_question[value.query_id]["RR@10"] = found if found >= 1 / 10 else 0.0
+        else:
+            by_question[value.query_id][str(value.measure)] = found
     means = {name: sum(one[name] for one in by_question.values()) / max(len(by_question), 1) for name in RANKING}
     return means, by_question
 

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.answers import AnswerResult, measure_answers
-from evaluation.retrieval import ModeResult, measure_retrieval
+from evaluation.configurations import Configuration, changed, groups
+from evaluation.retrieval import Measured, measure_retrieval
+from evaluation.runs import ConfigurationRecord, RunFile, ShownText, free_file, write_run
 from evaluation.sets import QuestionSet
 from evaluation.settings import EvaluationSettings
+from evaluation.shown import Shown
 from indexer.build import Request, build
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
-from service.contract import Mode
 from service.settings import ServiceSettings
 from service.wiring import Service
+from store.errors import UsageError
 from store.index import IndexDirectory
+from store.local import read_manifest
+from store.text import canonical
 
 
 @dataclass(frozen=True, slots=True)
 class SetReport:
-    """What was measured on one set."""
+    """What was measured on one set; generation and counts are of the first configuration's index."""
 
     name: str
     generation: int
     documents: int
     passages: int
     questions: int
-    modes: list[ModeResult]
+    measured: list[Measured]
     answers: AnswerResult | None
     results_file: Path
 
@@ -46,12 +50,12 @@ class SetReport:
             "passages": self.passages,
             "questions": self.questions,
             "modes": {
-                one.mode: {
+                one.name: {
                     **{name: round(value, 4) for name, value in one.measures.items()},
                     "degraded": one.degraded,
                     "latency_ms": one.latency_ms,
                 }
-                for one in self.modes
+                for one in self.measured
             },
             "answers": None
             if self.answers is None
@@ -65,7 +69,8 @@ def evaluate(
     settings: EvaluationSettings,
     indexing: IndexerSettings,
     serving: ServiceSettings,
-    modes: Sequence[Mode],
+    configurations: Sequence[Configuration],
+    folder: Path,
     progress: Progress,
     *,
     answers: bool | None = None,
@@ -74,61 +79,136 @@ def evaluate(
 
     Args:
         questions: the set; one without a corpus is asked of the index in `settings.index`.
+        configurations: what to measure; the first one's index and service also answer.
+        folder: where the run file goes.
         answers: answer the questions too; None: if the set says which can be answered.
+
+    Raises UsageError where a set without a corpus is to be indexed in another way than it is.
     """
-    index = index_of(questions, settings, indexing, progress)
-    service = Service(serving.model_copy(update={"index": index, "budgets": False}))
-    try:
-        service.reload()
-        with service.holder.lease() as engine:
-            progress.phase(f"{questions.name}: retrieval", len(questions.judged) * len(modes))
-            measured = asyncio.run(measure_retrieval(questions, engine, modes, progress.advance))
-            answered = None
-            if questions.says_answerable if answers is None else answers:
-                progress.phase(f"{questions.name}: answers", len(questions.questions))
-                answered = asyncio.run(measure_answers(questions, engine, progress.advance))
-            facts = engine.snapshot.facts
-    finally:
-        service.close()
+    _refuse_impossible(questions, configurations, settings, serving)
+    measured: dict[str, Measured] = {}
+    records: dict[str, ConfigurationRecord] = {}
+    shown = Shown()
+    answered = None
+    answering = questions.says_answerable if answers is None else answers
+    for group in groups(configurations):
+        index = index_of(questions, settings, changed(indexing, group[0].indexing), progress)
+        service = Service(changed(serving, group[0].serving).model_copy(update={"index": index, "budgets": False}))
+        try:
+            service.reload()
+            with service.holder.lease() as engine:
+                progress.phase(f"{questions.name}: {_called(group)}", len(questions.judged) * len(group))
+                found = asyncio.run(measure_retrieval(questions, engine, group, shown, progress.advance))
+                measured.update((one.configuration.name, one) for one in found)
+                record = _record(index, engine.snapshot.facts.generation)
+                records.update((one.name, record(one)) for one in group)
+                if answering and answered is None and configurations[0] in group:
+                    progress.phase(f"{questions.name}: answers", len(questions.questions))
+                    answered = asyncio.run(measure_answers(questions, engine, progress.advance))
+                asyncio.run(shown.add_relevant(questions.qrels, engine.snapshot))
+        finally:
+            service.close()
+    first = records[configurations[0].name]
     report = SetReport(
         name=questions.name,
-        generation=facts.generation,
-        documents=facts.documents,
-        passages=facts.passages,
+        generation=first.generation,
+        documents=first.documents,
+        passages=first.passages,
         questions=len(questions.questions),
-        modes=measured,
+        measured=[measured[one.name] for one in configurations],
         answers=answered,
-        results_file=settings.evaluation_cache.expanduser()
-        / "runs"
-        / f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(questions.name)}.json",
+        results_file=free_file(folder, questions.name),
     )
-    _keep(report)
+    write_run(_run_file(report, questions, records, shown, indexing, serving), report.results_file)
     return report
 
 
 def index_of(
     questions: QuestionSet, settings: EvaluationSettings, indexing: IndexerSettings, progress: Progress
 ) -> Path:
-    """The index a set is asked of: its own, built in the cache (again only if it changed), or the one given."""
+    """The index a set is asked of: its own, built in the cache (again only if it changed), or the one given.
+
+    Each combination of settings that are not the default has an index of its own.
+    """
     if questions.corpus is None:
         return settings.index
     corpus = questions.corpus.resolve()
-    chosen = indexing.model_dump_json(exclude={"index"})
+    chosen = indexing.model_dump_json(exclude={"index"}, exclude_defaults=True)
     key = hashlib.sha256(f"{corpus}\0{chosen}".encode()).hexdigest()[:12]
     path = settings.evaluation_cache.expanduser() / "indexes" / f"{_slug(questions.name)}-{key}"
     build(IndexDirectory(path), Request([str(corpus)]), indexing.model_copy(update={"index": path}), progress)
     return path
 
 
-def _keep(report: SetReport) -> None:
-    report.results_file.parent.mkdir(parents=True, exist_ok=True)
-    kept = {
+def _refuse_impossible(
+    questions: QuestionSet,
+    configurations: Sequence[Configuration],
+    settings: EvaluationSettings,
+    serving: ServiceSettings,
+) -> None:
+    """Raise UsageError where a configuration would be measured as if it were another."""
+    for one in configurations:
+        if questions.corpus is None and one.indexing:
+            raise UsageError(
+                f"question set {questions.name!r} has no corpus to index in another way: it asks {settings.index}.",
+                fix="Leave out the indexer's settings, or put a corpus.jsonl beside its questions.",
+            )
+        chosen = changed(serving, one.serving)
+        if "rerank" in one.serving and chosen.rerank and chosen.reranker is None:
+            raise UsageError(
+                f"{one.name!r} has no reranker to rerank with.",
+                fix="Export one with `footnote export-reranker`, then set FOOTNOTE_RERANKER=FOLDER.",
+            )
+
+
+def _record(index: Path, generation: int) -> Callable[[Configuration], ConfigurationRecord]:
+    """Makes the record of a configuration that asked this index."""
+    directory = IndexDirectory(index)
+    current = directory.require_current()
+    manifest = read_manifest(directory.snapshots / current.name, current.manifest_sha256)
+
+    def record(one: Configuration) -> ConfigurationRecord:
+        return ConfigurationRecord(
+            mode=one.mode,
+            changes=one.changes,
+            generation=generation,
+            documents=manifest.counts.documents,
+            passages=manifest.counts.passages,
+            splitter=manifest.splitter.model_dump(),
+            model=manifest.space.model,
+        )
+
+    return record
+
+
+def _run_file(
+    report: SetReport,
+    questions: QuestionSet,
+    records: dict[str, ConfigurationRecord],
+    shown: Shown,
+    indexing: IndexerSettings,
+    serving: ServiceSettings,
+) -> RunFile:
+    judged = {one.id for one in questions.judged}
+    return RunFile(
+        format=2,
         **report.as_json(),
-        "by_question": {one.mode: one.by_question for one in report.modes},
-        "rankings": {one.mode: {question: ids[:100] for question, ids in one.rankings.items()} for one in report.modes},
-        "answers_by_question": None if report.answers is None else report.answers.by_question,
-    }
-    report.results_file.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+        created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        corpus=None if questions.corpus is None else str(questions.corpus.resolve()),
+        settings={**serving.model_dump(mode="json"), **indexing.model_dump(mode="json")},
+        configurations={one.name: records[one.name] for one in report.measured},
+        queries={one.id: canonical(one.text) for one in questions.judged},
+        qrels={question: grades for question, grades in questions.qrels.items() if question in judged},
+        by_question={one.name: one.by_question for one in report.measured},
+        rankings={one.name: one.rankings for one in report.measured},
+        latency_by_question={one.name: one.latency_by_question for one in report.measured},
+        texts={key: ShownText(**text) for key, text in shown.texts.items()},
+        answers_by_question=None if report.answers is None else report.answers.by_question,
+    )
+
+
+def _called(group: Sequence[Configuration]) -> str:
+    return group[0].name if len(group) == 1 else f"{len(group)} configurations"
 
 
 def _slug(name: str) -> str:

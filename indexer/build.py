@@ -125,7 +125,8 @@ def _build(
             _require_parity(tools, staging)
             vector_source = _vector_source(tools, cache, parent, progress)
             progress.phase("Embedding" if intake.to_embed else "Writing", intake.to_embed or staging.passages)
-            write_rows(folder, staging, vector_source, tools.analyzer, Silent() if intake.to_embed else progress)
+            told = Silent() if intake.to_embed else progress
+            write_rows(folder, staging, vector_source, tools.analyzer, told, header=tools.splitter.settings.header)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
             vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)
@@ -195,7 +196,7 @@ def _vector_source(
     assert tools.embedder is not None
     assert cache is not None
     same_space = parent if parent is not None and parent.manifest.space == tools.space else None
-    return Embedding(tools.embedder, cache, same_space, progress)
+    return Embedding(tools.embedder, cache, same_space, progress, header=tools.splitter.settings.header)
 
 
 def _unchanged(

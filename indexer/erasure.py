@@ -207,7 +207,9 @@ def _publish_without(index: IndexDirectory, document_id: str, progress: Progress
                 content = staging.content_sha256(folder / "ledger.jsonl")
                 staging.write_gave_way(folder / GAVE_WAY)
                 progress.phase("Writing", staging.passages)
-                write_rows(folder, staging, _Kept(parent), Analyzer.from_name(parent.manifest.analyzer), progress)
+                analyzer = Analyzer.from_name(parent.manifest.analyzer)
+                header = parent.manifest.splitter.header
+                write_rows(folder, staging, _Kept(parent), analyzer, progress, header=header)
                 counts = Counts(documents=staging.documents, passages=staging.passages, quarantined=quarantined)
             finally:
                 staging.close()

@@ -28,11 +28,22 @@ WINDOW_PASSAGES = 16_384
 _SWITCH_S = 1e-4  # Python's 5 ms would hold up each of the hundreds of operations that embedding a batch is made of
 
 
-def write_rows(folder: Path, staging: Staging, source: VectorSource, analyzer: Analyzer, progress: Progress) -> None:
-    """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order; `progress` is told of passages."""
+def write_rows(
+    folder: Path,
+    staging: Staging,
+    source: VectorSource,
+    analyzer: Analyzer,
+    progress: Progress,
+    *,
+    header: bool,
+) -> None:
+    """Write passages.sqlite, terms/ and vectors.f32 below `folder`, in row order; `progress` is told of passages.
+
+    `header`: whether the terms of title and section path are a passage's too.
+    """
     stop = threading.Event()
     with _switching_often(), ThreadPoolExecutor(1, "footnote-rows") as executor:
-        texts = executor.submit(_write_texts, folder, staging, analyzer, progress, stop)
+        texts = executor.submit(_write_texts, folder, staging, analyzer, progress, stop, header=header)
         try:
             _write_vectors(folder, staging, source, texts)
         except BaseException:  # Ctrl-C too
@@ -51,7 +62,9 @@ def _switching_often() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, progress: Progress, stop: threading.Event) -> None:
+def _write_texts(
+    folder: Path, staging: Staging, analyzer: Analyzer, progress: Progress, stop: threading.Event, *, header: bool
+) -> None:
     """passages.sqlite and terms/; gives up when told to stop."""
     passages = PassageWriter(folder / "passages.sqlite")
     terms = TermWriter(folder / "terms", staging.passages)
@@ -63,7 +76,7 @@ def _write_texts(folder: Path, staging: Staging, analyzer: Analyzer, progress: P
         for span in staged.spans:
             text = document.text[span.start : span.end]
             ids.append(passage_id(document.id, text, span.start, span.end))
-            terms.add(analyzer.terms(embedded_text(document.title, span.section, text)))
+            terms.add(analyzer.terms(embedded_text(document.title, span.section, text, header=header)))
         passages.add(document, staged.version, staged.origin, staged.spans, ids)
         progress.advance(len(ids))
     passages.finish()

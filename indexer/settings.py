@@ -20,5 +20,8 @@ class IndexerSettings(IndexSettings):
     passage_tokens: int | None = Field(
         None, ge=16, description="longest passage in the model's tokens, header included; absent: the model's maximum"
     )
+    passage_header: bool = Field(
+        default=True, description="put title and section path before a passage where it is embedded and indexed"
+    )
     language: str = Field("english", description="stemming language of the lexical leg (a Snowball name, or none)")
     base_url: str | None = Field(None, description="gives files a URL: this, then their path")

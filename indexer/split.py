@@ -49,15 +49,20 @@ def token_counter(tokenizer_file: Path) -> CountTokens:
 
 
 class WholeText:
-    """Does not split: a document is one passage, as whoever made its vector meant it."""
+    """Does not split: a document is one passage, as whoever made its vector meant it.
 
-    settings = SplitterSettings(version=SPLITTER_VERSION, passage_tokens=0, header_tokens_max=0)
+    Args:
+        header: whether title and section path are indexed with it.
+    """
+
+    def __init__(self, *, header: bool = True) -> None:
+        self.settings = SplitterSettings(version=SPLITTER_VERSION, passage_tokens=0, header_tokens_max=0, header=header)
 
     def split(self, document: Document) -> list[Span]:
         """One span without the white space around the text; none where that is all there is."""
         text = document.text
         start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-        return [_span(document, start, end)] if start < end else []
+        return [_span(document, start, end, header=self.settings.header)] if start < end else []
 
 
 class Splitter:
@@ -66,11 +71,13 @@ class Splitter:
     Args:
         count_tokens: length of a text in the embedder's tokens.
         passage_tokens: longest embedded text (header and passage), special tokens left out.
+        header: whether title and section path come before a passage.
     """
 
-    def __init__(self, count_tokens: CountTokens, passage_tokens: int) -> None:
+    def __init__(self, count_tokens: CountTokens, passage_tokens: int, *, header: bool = True) -> None:
         self._count = count_tokens
         self._passage_tokens = passage_tokens
+        self._header = header
 
     @property
     def settings(self) -> SplitterSettings:
@@ -79,6 +86,7 @@ class Splitter:
             version=SPLITTER_VERSION,
             passage_tokens=self._passage_tokens,
             header_tokens_max=self._passage_tokens - max(self._passage_tokens // 4, 1),
+            header=self._header,
         )
 
     def split(self, document: Document) -> list[Span]:
@@ -95,7 +103,7 @@ class Splitter:
                 right = at + len(piece.rstrip())
                 at += len(piece)
                 if left < right:
-                    spans.append(_span(document, left, right))
+                    spans.append(_span(document, left, right, header=self._header))
         return spans
 
     def _sections(self, document: Document) -> Iterator[tuple[int, int, int]]:
@@ -120,7 +128,7 @@ class Splitter:
             yield start, length, room
 
     def _room(self, document: Document, offset: int) -> int:
-        header = embedded_text(document.title, section_path(document.sections, offset), "")
+        header = embedded_text(document.title, section_path(document.sections, offset), "", header=self._header)
         return self._passage_tokens - min(self._count(header), self.settings.header_tokens_max)
 
     def _pieces(self, text: str, room: int) -> list[str]:
@@ -153,7 +161,7 @@ class Splitter:
         )
 
 
-def _span(document: Document, start: int, end: int) -> Span:
+def _span(document: Document, start: int, end: int, *, header: bool) -> Span:
     section = section_path(document.sections, start)
-    embedded = embedded_text(document.title, section, document.text[start:end])
+    embedded = embedded_text(document.title, section, document.text[start:end], header=header)
     return Span(start, end, section, hashlib.sha256(embedded.encode()).digest())

@@ -56,6 +56,7 @@ class Tools:
 def make_tools(settings: IndexerSettings, request: Request) -> Tools:
     """The embedder, splitter and analyzer of a build. Raises UsageError where the request makes no sense."""
     given = None
+    whole = WholeText(header=settings.passage_header)
     if request.vectors is None and request.vectors_model is not None:
         raise UsageError("--vectors-model says what made --vectors.", fix="Give both, or --embedding-model.")
     if request.vectors is not None:
@@ -64,7 +65,7 @@ def make_tools(settings: IndexerSettings, request: Request) -> Tools:
         given = GivenVectors(request.vectors)
         if request.vectors_model is None:
             space = unknown_space(given.dimension)
-            return _with_splitter(settings, space, None, None, given, WholeText())
+            return _with_splitter(settings, space, None, None, given, whole)
         settings = settings.model_copy(update={"embedding_model": request.vectors_model})
     count: CountTokens
     model_free = hash_embedder(settings.embedding_model)
@@ -82,7 +83,8 @@ def make_tools(settings: IndexerSettings, request: Request) -> Tools:
         embedder = SentenceTransformerEmbedder(folder, space, batch=settings.embedding_batch)
         count = token_counter(folder / "tokenizer.json")
     most = embedder.space.max_tokens - 2
-    splitter = WholeText() if given else Splitter(count, min(settings.passage_tokens or most, most))
+    longest = min(settings.passage_tokens or most, most)
+    splitter = whole if given else Splitter(count, longest, header=settings.passage_header)
     return _with_splitter(settings, embedder.space, embedder, folder, given, splitter)
 
 

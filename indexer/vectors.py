@@ -36,12 +36,22 @@ class VectorSource(Protocol):
 
 
 class Embedding:
-    """Vectors from the parent snapshot (of the same space), else from the cache, else embedded now and cached."""
+    """Vectors from the parent snapshot (of the same space), else from the cache, else embedded now and cached.
+
+    `header`: whether title and section path are embedded with a passage.
+    """
 
     def __init__(
-        self, embedder: DocumentEmbedder, cache: EmbeddingCache, parent: Parent | None, progress: Progress
+        self,
+        embedder: DocumentEmbedder,
+        cache: EmbeddingCache,
+        parent: Parent | None,
+        progress: Progress,
+        *,
+        header: bool = True,
     ) -> None:
         self._embedder = embedder
+        self._header = header
         self._cache = cache
         self._parent = parent
         self._progress = progress
@@ -55,7 +65,10 @@ class Embedding:
         known |= self._cache.get([key for key in wanted if key not in known])
         texts = {
             span.embedded_hash: embedded_text(
-                staged.document.title, span.section, staged.document.text[span.start : span.end]
+                staged.document.title,
+                span.section,
+                staged.document.text[span.start : span.end],
+                header=self._header,
             )
             for staged in window
             for span in staged.spans

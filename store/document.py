@@ -113,19 +113,23 @@ def section_path(sections: tuple[Section, ...], offset: int) -> tuple[str, ...]:
     return tuple(section.title for section in path)
 
 
-def embedded_text(title: str, section: tuple[str, ...], text: str) -> str:
+def embedded_text(title: str, section: tuple[str, ...], text: str, *, header: bool = True) -> str:
     """What is embedded and indexed for a passage: a header of title and section path, then the passage.
+
+    Without a header (the splitter's settings say so), the passage alone.
 
     A heading that repeats the title, or that opens the passage anyway, is not written twice; a header is cut at
     HEADER_CHARS_MAX, so that it leaves room for the passage.
     """
     body = text.strip()
+    if not header:
+        return body
     parts = [title] if title else []
     parts.extend(part for part in section if part not in parts)
     if len(parts) > 1 and body.startswith(parts[-1]):
         parts.pop()
-    header = " > ".join(parts)[:HEADER_CHARS_MAX]
-    return f"{header}\n{body}" if header else body
+    line = " > ".join(parts)[:HEADER_CHARS_MAX]
+    return f"{line}\n{body}" if line else body
 
 
 def make_document(

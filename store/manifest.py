@@ -47,11 +47,12 @@ class Counts(_Part):
 
 
 class SplitterSettings(_Part):
-    """How documents were split; another value makes other passages."""
+    """How documents were split; another value makes other passages, or (header) other texts of the same passages."""
 
     version: int
     passage_tokens: int
     header_tokens_max: int
+    header: bool = True
 
 
 class VectorIndex(_Part):

@@ -45,6 +45,17 @@ def test_every_command_is_in_the_operating_page():
     assert [name for name in commands if f"`footnote {name}" not in text] == []
 
 
+def test_every_command_below_evaluate_is_in_the_operating_page():
+    from evaluation.commands import evaluating
+
+    text = (ROOT / "docs" / "operating.md").read_text()
+    group = typer.main.get_command(evaluating)
+    names = group.list_commands(typer.Context(group))
+
+    assert names == ["compare", "ablate", "report", "support"]
+    assert [name for name in names if f"footnote evaluate {name}" not in text] == []
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 def test_links_and_paths_lead_somewhere(page):
     text = page.read_text()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import pytest
@@ -159,7 +161,12 @@ class TestWhatIsDoneAgain:
 
     @pytest.mark.parametrize(
         ("settings", "embeds_again"),
-        [({"passage_tokens": 16}, True), ({"language": "german"}, False), ({"base_url": "https://e.org"}, False)],
+        [
+            ({"passage_tokens": 16}, True),
+            ({"language": "german"}, False),
+            ({"base_url": "https://e.org"}, False),
+            ({"passage_header": False}, True),
+        ],
     )
     def test_other_settings_publish_anew(self, tmp_path, make_index, jsonl, settings, embeds_again):
         source = tmp_path / "pages"
@@ -170,6 +177,27 @@ class TestWhatIsDoneAgain:
         assert report.published
         assert bool(report.embedded) is embeds_again
         assert not make_index(tmp_path / "index", source, **settings).published
+
+    def test_without_a_header_neither_vectors_nor_terms_know_the_title_and_the_manifest_says_so(
+        self, tmp_path, make_index, embedded, jsonl, contents
+    ):
+        index, source = tmp_path / "index", tmp_path / "s.jsonl"
+        jsonl(source, [{"id": "x", "title": "One", "text": "the text"}])
+        make_index(index, source, passage_header=False)
+        assert embedded.texts == ["the text"]
+        assert contents(index).manifest["splitter"]["header"] is False
+
+        def found(words):
+            with ThreadPoolExecutor(1) as executor:
+                snapshot = IndexDirectory(index).open(executor)
+                hits = asyncio.run(snapshot.lexical(words, 5, None, frozenset()))
+                snapshot.close()
+            return len(hits)
+
+        assert (found("one"), found("text")) == (0, 1)
+        assert make_index(index, source).embedded == 1
+        assert embedded.texts == ["the text", "One\nthe text"]
+        assert found("one") == 1
 
     def test_another_model_embeds_everything_again(self, tmp_path, pages, make_index, contents):
         first = make_index(tmp_path / "index", pages)

@@ -216,6 +216,7 @@ class World:
         for name, values in (
             ("passage_tokens", [16, 24, 40]),
             ("language", ["english", "none", "german"]),
+            ("passage_header", [True, False]),
             ("model", ["hash:16", "hash:8"]),
         ):
             if self.dice.random() < 0.12:

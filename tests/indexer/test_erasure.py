@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -655,6 +657,19 @@ def test_after_forgetting_and_indexing_again_the_index_equals_one_built_anew_tha
     make_index(fresh, *sources)
     assert contents(index.path).comparable == contents(fresh).comparable
     assert make_index(index.path, *sources).published is False
+
+
+def test_forgetting_in_an_index_without_headers_brings_none(tmp_path, make_index, jsonl):
+    lines = [{"id": "stay", "title": "Otter", "text": "sleeps"}, {"id": "go", "text": "person"}]
+    make_index(tmp_path / "index", jsonl(tmp_path / "s.jsonl", lines), passage_header=False)
+
+    forget(IndexDirectory(tmp_path / "index"), "go", Silent())
+
+    with ThreadPoolExecutor(1) as executor:
+        snapshot = IndexDirectory(tmp_path / "index").open(executor)
+        found = [asyncio.run(snapshot.lexical(one, 5, None, frozenset())) for one in ("otter", "sleeps", "person")]
+        snapshot.close()
+    assert [len(hits) for hits in found] == [0, 1, 0]
 
 
 def test_forgetting_twice_is_harmless(index):
