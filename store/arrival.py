@@ -11,25 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.archive import MANIFEST, Advance, ArchiveReader, refused
-from store.errors import StoreCorrupt
+from store.errors import FormatUnsupported, StoreCorrupt
 from store.files import check_file
 from store.forgotten import refuse_forgotten
 from store.index import Current, IndexDirectory
-from store.local import LocalSnapshot
+from store.local import LocalSnapshot, read_manifest, verify_files
 from store.manifest import Manifest, QueryEncoderEntry
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was published, and under which name it was exported."""
+    """What came in.
+
+    Args:
+        snapshot: the current snapshot's name now.
+        exported_as: its name in the archive.
+        manifest: the archive's, with what was rewritten of it.
+        published: False where the current snapshot had exactly this content already.
+        space_before: the model and fingerprint that the index had, where the archive's embedding space is another.
+    """
 
     snapshot: str
     exported_as: str
     manifest: Manifest
+    published: bool = True
+    space_before: str | None = None
 
 
 def import_archive(index: IndexDirectory, archive: Path, advance: Advance = lambda _: None) -> Imported:
     """Publish an archive's snapshot: under its own generation in a new index, else under the next one here.
+
+    Content that is current already, in the same space and split and analyzed alike, is not published again.
 
     All is verified before anything is changed. Only the generation and the parent are rewritten; and where the index
     has a whole query encoder of the same space, that one goes on being used, since kept snapshots name its files.
@@ -45,6 +57,14 @@ def import_archive(index: IndexDirectory, archive: Path, advance: Advance = lamb
                 reader.unpack(folder, build_of_encoders, advance)
                 _verify(folder, reader)
                 _refuse_forgotten(index, folder, archive)
+                here = None if current is None else _manifest_of(index, current)
+                if (
+                    current is not None
+                    and here is not None
+                    and _same(here, manifest)
+                    and _encoders_are_whole(index, here)
+                ):
+                    return Imported(current.name, reader.name, here, published=False)
                 encoders = _install_encoders(index, manifest, build_of_encoders)
                 changes: dict[str, object] = {} if encoders == manifest.query_encoders else {"query_encoders": encoders}
                 if current is not None or index.published():
@@ -54,7 +74,34 @@ def import_archive(index: IndexDirectory, archive: Path, advance: Advance = lamb
                 published = index.publish(folder, manifest)
         finally:
             index.disk.remove_tree(build_of_encoders)
-    return Imported(published.name, reader.name, manifest)
+    before = None
+    if here is not None and here.space != manifest.space:
+        before = f"{here.space.model} ({here.space.fingerprint})"
+    return Imported(published.name, reader.name, manifest, space_before=before)
+
+
+def _manifest_of(index: IndexDirectory, current: Current) -> Manifest | None:
+    """The manifest of a current snapshot that is whole; None where it is not: importing is a way to mend that."""
+    folder = index.snapshots / current.name
+    try:
+        manifest = read_manifest(folder, current.manifest_sha256)
+        verify_files(folder, manifest, full=True)
+    except (StoreCorrupt, FormatUnsupported):
+        return None
+    return manifest
+
+
+def _encoders_are_whole(index: IndexDirectory, here: Manifest) -> bool:
+    return all(_is_whole(index, entry) for entry in here.query_encoders)
+
+
+def _same(here: Manifest, arrived: Manifest) -> bool:
+    return (here.content_sha256, here.space, here.analyzer, here.splitter) == (
+        arrived.content_sha256,
+        arrived.space,
+        arrived.analyzer,
+        arrived.splitter,
+    )
 
 
 def _current(index: IndexDirectory) -> Current | None:
@@ -118,11 +165,13 @@ def _known(index: IndexDirectory, manifest: Manifest, wanted: QueryEncoderEntry)
         for entry in other.query_encoders
         if entry.files
     ]
-    for entry in (wanted, *kept):
-        try:
-            for name, file in entry.files.items():
-                check_file(index.encoders / str(entry.folder) / name, sha256=file.sha256, size=file.size)
-        except StoreCorrupt:
-            continue
-        return entry
-    return None
+    return next((entry for entry in (wanted, *kept) if _is_whole(index, entry)), None)
+
+
+def _is_whole(index: IndexDirectory, entry: QueryEncoderEntry) -> bool:
+    try:
+        for name, file in entry.files.items():
+            check_file(index.encoders / str(entry.folder) / name, sha256=file.sha256, size=file.size)
+    except StoreCorrupt:
+        return False
+    return True

@@ -206,17 +206,24 @@ def diff(
                 {"from": before, "to": after},
                 "changes",
                 map(asdict, found.changes()),
-                lambda: {"documents": asdict(found.documents), "passages": asdict(found.passages)},
+                lambda: {
+                    "documents": asdict(found.documents),
+                    "passages": asdict(found.passages),
+                    "unlike": found.unlike,
+                },
             )
             return
         changes = found.changes()
         listed = list(itertools.islice(changes, lines))
         more = sum(1 for _ in changes)
+        unlike = found.unlike
     for name, counts in (("documents", found.documents), ("passages", found.passages)):
         typer.echo(
             f"{name:>9}: {counts.added:,} added, {counts.changed:,} changed, {counts.removed:,} removed, "
             f"{counts.same:,} the same"
         )
+    for name, values in unlike.items():
+        typer.echo(f"{name:>9}: {values[0]} before, {values[1]} after")
     for one in listed:
         passages = f"passages +{len(one.added)} ~{len(one.changed)} -{len(one.removed)}"
         what = ", ".join([*one.fields, passages])
@@ -253,17 +260,33 @@ def import_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive that `footnote export` wrote.")],
     index: IndexOption = None,
 ) -> None:
-    """Make an archive's snapshot the current one, after verifying every byte of it. Nothing is embedded again."""
+    """Make an archive's snapshot the current one, after verifying every byte of it. Nothing is embedded again.
+
+    What is current already is not published again. Old snapshots beyond `keep_generations` are removed.
+    """
     from store.arrival import import_archive
     from store.index import IndexDirectory
     from store.settings import IndexSettings, load_settings
 
-    directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
+    settings = load_settings(IndexSettings, index=index)
+    directory = IndexDirectory(settings.index)
     with watched_bytes("Importing") as advance:
         done = import_archive(directory, file, advance)
     counts = done.manifest.counts
+    held = f"{counts.documents:,} documents, {counts.passages:,} passages"
+    if not done.published:
+        typer.echo(f"nothing to do: {done.snapshot}, which is current, has this very content: {held}")
+        return
     renamed = "" if done.snapshot == done.exported_as else f" as {done.snapshot}"
-    typer.echo(
-        f"imported {done.exported_as}{renamed}, which is current now: {counts.documents:,} documents, "
-        f"{counts.passages:,} passages"
-    )
+    typer.echo(f"imported {done.exported_as}{renamed}, which is current now: {held}")
+    if done.space_before:
+        space = done.manifest.space
+        typer.echo(
+            f"WARNING: the embedding model was {done.space_before} and is {space.model} ({space.fingerprint}) now; "
+            "indexing with the old one embeds everything again.",
+            err=True,
+        )
+    with directory.lock():
+        removed = directory.prune(settings.keep_generations)
+    if removed:
+        typer.echo(f"removed {len(removed)}: {', '.join(removed)}")

@@ -62,6 +62,18 @@ class Difference:
     documents: Counts = field(default_factory=Counts)
     passages: Counts = field(default_factory=Counts)
 
+    @property
+    def unlike(self) -> dict[str, tuple[str, str]]:
+        """What else the two were made with, where that differs: (before, after) of the embedding model with its
+        fingerprint, of the analyzer and of the splitter's settings.
+        """
+        pairs = {
+            "model": [f"{one.space.model} ({one.space.fingerprint})" for one in (self.before, self.after)],
+            "analyzer": [one.analyzer for one in (self.before, self.after)],
+            "splitter": [one.splitter.model_dump_json() for one in (self.before, self.after)],
+        }
+        return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
+
     def changes(self) -> Iterator[DocumentChange]:
         """Every document that is not the same on both sides, by id. To be read once."""
         old_side, new_side = _documents(self._before), _documents(self._after)

@@ -411,6 +411,30 @@ class TestImport:
         assert ours == theirs
         assert (tmp_path / "a.tar").stat().st_size == done.size
 
+    def test_what_is_current_already_is_not_published_again(self, source, tmp_path):
+        export_archive(source, tmp_path / "a.tar")
+        new = IndexDirectory(tmp_path / "new")
+        assert import_archive(new, tmp_path / "a.tar").published
+        before = state_of(new.path)
+        again = import_archive(new, tmp_path / "a.tar")
+        assert (again.published, again.snapshot) == (False, new.require_current().name)
+        assert state_of(new.path) == before
+
+    def test_it_is_published_again_where_the_current_one_is_damaged(self, source, tmp_path):
+        export_archive(source, tmp_path / "a.tar")
+        new = IndexDirectory(tmp_path / "new")
+        import_archive(new, tmp_path / "a.tar")
+        path = new.snapshots / new.require_current().name / "ledger.jsonl"
+        path.write_bytes(b"x" * path.stat().st_size)
+        assert import_archive(new, tmp_path / "a.tar").published
+        assert len(documents_in(new)) == 5
+
+    def test_another_embedding_space_than_before_is_said(self, source, tmp_path, make_index, jsonl):
+        export_archive(source, tmp_path / "a.tar")
+        other = IndexDirectory(tmp_path / "other")
+        make_index(other.path, jsonl(tmp_path / "o.jsonl", [{"id": "x", "text": "x"}]), model="hash:32")
+        assert "hash:32" in import_archive(other, tmp_path / "a.tar").space_before
+
     def test_an_index_with_generations_gets_the_next_one_with_its_own_parent(self, exported, target, tmp_path):
         (tmp_path / "a.tar").write_bytes(exported)
         before = target.require_current().name

@@ -150,3 +150,14 @@ def test_memory_does_not_grow_with_the_number_of_documents(generations):
         tracemalloc.stop()
     assert number == 3000
     assert most < 200_000
+
+
+def test_generations_of_unlike_making_say_in_what(tmp_path, make_index, jsonl):
+    source = jsonl(tmp_path / "s.jsonl", [{"id": "a", "text": "the same text"}])
+    make_index(tmp_path / "index", source)
+    make_index(tmp_path / "index", source, model="hash:32", language="none")
+    with difference(IndexDirectory(tmp_path / "index"), 1, 2) as found:
+        assert list(found.changes()) == []
+        assert found.unlike.keys() == {"model", "analyzer"}
+        assert found.unlike["model"][0].startswith("hash:64 (")
+        assert found.unlike["analyzer"][1].endswith(":none")
