@@ -173,18 +173,12 @@ class ExactSnapshot:
         return np.asarray(scores, np.float64)
 
     def _lexical_scores(self, text: str) -> npt.NDArray[np.float64]:
-        """BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009), with lengths
-        rounded as `rounded_length` says.
-        """
-        scores = np.zeros(len(self._rows))
-        wanted = list(Counter(self._analyzer.question_terms(text)).items())[:QUERY_TERMS_MAX]
-        for number, row in enumerate(self._rows):
-            length_part = K1 * (1 - B + B * rounded_length(row.length) / max(self._mean_length, 1e-9))
-            for term, times in wanted:
-                count = row.counts[term]
-                if count:
-                    scores[number] += times * self._inverse_frequency(term) * count * (K1 + 1) / (count + length_part)
-        return scores
+        """BM25 of every row, float64."""
+        wanted = dict(list(Counter(self._analyzer.question_terms(text)).items())[:QUERY_TERMS_MAX])
+        weights = {term: self._inverse_frequency(term) for term in wanted}
+        return np.array(
+            [bm25(wanted, weights, row.counts, row.length, self._mean_length) for row in self._rows], np.float64
+        )
 
     def _inverse_frequency(self, term: str) -> float:
         holding = self._holding[term]
@@ -194,6 +188,27 @@ class ExactSnapshot:
         rows = np.flatnonzero(allowed)
         order = rows[np.lexsort((rows, -scores[rows]))][:k]
         return [Hit(self._rows[row].passage.passage.id, float(scores[row])) for row in order.tolist()]
+
+
+def bm25(
+    wanted: Mapping[str, int], weights: Mapping[str, float], counts: Mapping[str, int], length: int, mean_length: float
+) -> float:
+    """BM25 (Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009) of one text, with its
+    length rounded as `rounded_length` says.
+
+    Args:
+        wanted: the question's terms, with how often each is asked for.
+        weights: their inverse passage frequency (Snapshot.term_weights).
+        counts: how often the text has each term.
+        length, mean_length: the text's length in terms, and that of all.
+    """
+    length_part = K1 * (1 - B + B * rounded_length(length) / max(mean_length, 1e-9))
+    score = 0.0
+    for term, times in wanted.items():
+        count = counts.get(term, 0)
+        if count:
+            score += times * weights[term] * count * (K1 + 1) / (count + length_part)
+    return score
 
 
 def rounded_length(length: int) -> int:

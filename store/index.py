@@ -55,6 +55,7 @@ class IndexDirectory:
         self.cache = path / "cache"
         self.current_file = path / "CURRENT"
         self.forgotten_file = path / "FORGOTTEN"
+        self.calibration = path / "calibration"
         self._checked: set[tuple[str, int, int, int]] = set()
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -253,6 +254,14 @@ class PassageReader:
         """Passage ids of rows, in the order given."""
         found = dict(self._in("SELECT row, id FROM passages WHERE row IN", rows))
         return [found[row] for row in rows]
+
+    def sample(self, size: int, seed: int) -> list[StoredPassage]:
+        """Passages drawn at random, the same ones for the same seed and file; all where there are not so many."""
+        (rows,) = self.connection.execute("SELECT max(row) + 1 FROM passages").fetchone()
+        drawn = random.Random(seed).sample(range(rows or 0), min(size, rows or 0))
+        ids = self.ids_of_rows(drawn)
+        found = self.passages(ids)
+        return [found[key] for key in ids]
 
     def rows_of_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """Rows of the passage ids that exist."""

@@ -1,0 +1,93 @@
+"""INDEX/calibration/<snapshot>.json: what was measured for one snapshot, for whoever asks it. Optional.
+
+One line of JSON, then `sha256` and that of the line. Absent, the defaults hold; damage is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from store.errors import StoreCorrupt
+from store.files import Disk
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Calibration(BaseModel):
+    """How one snapshot's legs are fused, and what that was concluded from.
+
+    Args:
+        snapshot: its name.
+        dense_weight: the dense leg's weight in TM2C2 (`store.fusion`).
+        questions: how many pseudo-questions were asked.
+        dense, lexical: how well each leg alone found the passages they were made of (`evaluation.calibration`).
+        passages: how many passages the snapshot had that was measured.
+        changed: how many were added or changed since, where it was carried over from that snapshot.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    snapshot: str
+    dense_weight: Share
+    questions: Annotated[int, Field(ge=0)]
+    dense: Share
+    lexical: Share
+    passages: Annotated[int, Field(ge=0)]
+    changed: Annotated[int, Field(ge=0)] = 0
+
+
+def calibration_file(folder: Path, snapshot: str) -> Path:
+    """Where a snapshot's calibration is kept."""
+    return folder / f"{snapshot}.json"
+
+
+def read_calibration(folder: Path, snapshot: str) -> Calibration | None:
+    """The calibration of a snapshot; None where there is none. Raises StoreCorrupt."""
+    path = calibration_file(folder, snapshot)
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise _damaged(path, "a file", "something else")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _damaged(path, "a readable file", error.strerror) from error
+    line, _, seal = data.partition(b"\n")
+    expected = _seal(line)
+    if seal != expected:
+        raise _damaged(path, expected.decode().strip(), repr(seal[:100]))
+    try:
+        found = Calibration.model_validate_json(line)
+    except ValidationError as error:
+        raise _damaged(path, "a calibration of version 1", str(error).splitlines()[0]) from error
+    if found.snapshot != snapshot:
+        raise _damaged(path, snapshot, found.snapshot)
+    return found
+
+
+def write_calibration(folder: Path, calibration: Calibration, kept: Collection[str], disk: Disk) -> None:
+    """Put a snapshot's calibration in its place, at once and for good, and remove those of snapshots not in `kept`.
+
+    Only for the holder of the lock.
+    """
+    disk.make_folder(folder)
+    line = calibration.model_dump_json().encode()
+    disk.replace_file(calibration_file(folder, calibration.snapshot), line + b"\n" + _seal(line))
+    names = {calibration_file(folder, name).name for name in kept}
+    for path in folder.iterdir():
+        if path.name not in names and path.is_file():
+            disk.unlink(path)
+
+
+def _seal(line: bytes) -> bytes:
+    return f"sha256 {hashlib.sha256(line).hexdigest()}\n".encode()
+
+
+def _damaged(path: Path, expected: object, found: object) -> StoreCorrupt:
+    return StoreCorrupt(str(path), expected, found, fix="Make it again: `footnote calibrate`; or remove the file.")
