@@ -11,8 +11,9 @@ import os
 import shutil
 import socket
 import sqlite3
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from store.errors import IndexLocked, StoreCorrupt, WriteFailed
@@ -37,9 +38,24 @@ _DISK_SQLITE = {
 }
 
 
+def open_regular(path: Path) -> int:
+    """A descriptor to read a file with. Raises OSError at once where it is none: a pipe is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return descriptor
+
+
+def read_regular(path: Path) -> bytes:
+    """A file's content. Raises OSError, also where it is no file."""
+    with os.fdopen(open_regular(path), "rb") as stream:
+        return stream.read()
+
+
 def sha256_file(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, streamed."""
-    with path.open("rb") as stream:
+    """sha256 (hex) of a file's bytes, streamed. Raises OSError, also where it is no file."""
+    with os.fdopen(open_regular(path), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -139,27 +155,28 @@ class Disk:
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
+def disk_errors(where: Path, published: Callable[[], str | None] = lambda: None) -> Iterator[None]:
     """Turn what the disk refuses below `where` into WriteFailed, whichever library was writing.
 
-    Python says it by errno, SQLite by its own codes, FAISS and tantivy only in words.
+    Python says it by errno, SQLite by its own codes, FAISS and tantivy only in words. `published` tells at that moment
+    which snapshot was made current meanwhile, if any, for the error to say so.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_ERRNOS or not _is_below(error.filename, where):
             raise
-        raise WriteFailed(str(error.filename or where), os.strerror(error.errno)) from error
+        raise WriteFailed(str(error.filename or where), os.strerror(error.errno), published=published()) from error
     except sqlite3.Error as error:
         known = _DISK_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if known is None:
             raise
-        raise WriteFailed(str(where), f"{os.strerror(known)} ({error})") from error
+        raise WriteFailed(str(where), f"{os.strerror(known)} ({error})", published=published()) from error
     except (RuntimeError, ValueError) as error:
         said = next((os.strerror(number) for number in _DISK_ERRNOS if os.strerror(number) in str(error)), None)
         if said is None:
             raise
-        raise WriteFailed(str(where), said) from error
+        raise WriteFailed(str(where), said, published=published()) from error
 
 
 def _is_below(name: object, where: Path) -> bool:

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,11 @@ from pathlib import Path
 from store import files
 from store.errors import FootnoteError, IndexMissing, StoreCorrupt, UsageError
 from store.forgotten import refuse_forgotten
+from store.highest import read_highest, write_highest
 from store.local import LocalSnapshot, read_manifest
 from store.manifest import FileEntry, Manifest
 from store.passages import PassageReader, StoredDocument
+from store.pending import forget_pending, is_pending, note_pending, pending_names
 from store.snapshot import Principals, may_read
 
 KEPT_GENERATIONS = 3
@@ -35,7 +37,7 @@ class Current:
     @property
     def generation(self) -> int:
         """The generation in the name."""
-        return int(self.name.partition("-")[0])
+        return generation_of(self.name)
 
 
 class IndexDirectory:
@@ -54,15 +56,20 @@ class IndexDirectory:
         self.cache = path / "cache"
         self.current_file = path / "CURRENT"
         self.forgotten_file = path / "FORGOTTEN"
+        self.highest_file = path / "HIGHEST"
+        self._flipped: str | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the writer's lock. Raises IndexLocked while another process does, and WriteFailed in place of whatever
-        any library throws when the disk takes no more meanwhile.
+        """Hold the writer's lock, after finishing what a writer that was stopped left.
+
+        Raises IndexLocked while another process holds it, and WriteFailed in place of whatever any library throws when
+        the disk takes no more meanwhile; it says whether a snapshot was made current by then.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is a file, not an index directory.", fix="Give another --index.")
-        with files.disk_errors(self.path):
+        self._flipped = None
+        with files.disk_errors(self.path, lambda: self._flipped):
             self.disk.make_folder(self.path)
             with files.writer_lock(self.path / "LOCK"):
                 self._sweep()
@@ -117,11 +124,26 @@ class IndexDirectory:
         )
 
     def published(self) -> list[Path]:
-        """Folders of all published snapshots, oldest first."""
+        """Folders of all published snapshots, oldest first; none that CURRENT never named."""
+        found = self._folders()
+        pending = {path.name for path in found if is_pending(self.snapshots, path.name)}
+        if pending:
+            current = self._current_if_readable()
+            pending -= {current.name if current is not None else ""}
+        return [path for path in found if path.name not in pending]
+
+    def _folders(self) -> list[Path]:
+        """Folders with the name of a snapshot, published or not, oldest first."""
         if not self.snapshots.is_dir():
             return []
         found = [path for path in self.snapshots.iterdir() if _NAME.match(path.name) and path.is_dir()]
-        return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+        return sorted(found, key=lambda path: generation_of(path.name))
+
+    def _current_if_readable(self) -> Current | None:
+        try:
+            return self.current()
+        except FootnoteError:
+            return None
 
     @contextmanager
     def build_folder(self) -> Iterator[Path]:
@@ -138,17 +160,42 @@ class IndexDirectory:
             self.disk.remove_tree(folder)
 
     def _sweep(self) -> None:
-        """Remove what a writer that was stopped left behind."""
+        """Remove what a writer that was stopped left behind, and take back what it did not get to publish."""
         for stray in [*self.snapshots.glob(".build-*"), *self.snapshots.glob(".removed-*")]:
             self.disk.remove_tree(stray)
-        for stray in self.path.glob(".CURRENT.*.tmp"):
+        for stray in [*self.path.glob(".CURRENT.*.tmp"), *self.path.glob(".HIGHEST.*.tmp")]:
             self.disk.unlink(stray)
+        for name in pending_names(self.snapshots):
+            self._settle(name)
+        current = self._current_if_readable()
+        self._remember_highest(current.generation if current is not None else 0)
+
+    def _settle(self, name: str) -> None:
+        """Finish a publish that was stopped: where CURRENT names the snapshot, it is published, else it goes."""
+        try:
+            current = self.current()
+        except StoreCorrupt:  # whether it named this one cannot be told; it is not listed, and stays
+            return
+        if current is not None and current.name == name:
+            self.disk.fsync(self.path)  # the flip may have been seen and not be durable
+        elif (self.snapshots / name).is_dir():
+            self.disk.remove_folder(self.snapshots / name)
+        forget_pending(self.snapshots, name, self.disk)
+
+    def _remember_highest(self, generation: int) -> None:
+        """Note the highest generation durably, where it is above this one, which CURRENT names or will: what is newer
+        may then be removed, and its number must not come again.
+        """
+        noted, known = read_highest(self.highest_file), self.next_generation() - 1
+        if known > max(noted, generation):
+            write_highest(self.highest_file, known, self.disk)
 
     def publish(self, build: Path, manifest: Manifest) -> Path:
         """Make a finished build folder the current snapshot and return its final folder.
 
-        Order: hash and list every file, write the manifest, fsync everything, re-open and verify, rename, flip CURRENT
-        (write beside, fsync, rename, fsync). A crash at any instant leaves the old or the new snapshot, whole.
+        Order: hash and list every file, write the manifest, fsync everything, re-open and verify, note the name as
+        pending, rename, flip CURRENT (write beside, fsync, rename, fsync), remove the note. A crash at any instant
+        leaves the old or the new snapshot, whole, and nothing among the published that was never current.
         """
         manifest = manifest.model_copy(update={"files": list_files(build)})
         data = manifest.to_bytes()
@@ -158,22 +205,31 @@ class IndexDirectory:
         with ThreadPoolExecutor(1) as executor:
             LocalSnapshot(build, executor, manifest_sha256=digest, full=True).close()
         name = Manifest.name_of(manifest.generation, data)
-        self.disk.publish_folder(build, self.snapshots / name)
-        self.point_current_at(Current(name, digest))
+        try:
+            note_pending(self.snapshots, name, self.disk)
+            self.disk.publish_folder(build, self.snapshots / name)
+            self.point_current_at(Current(name, digest))
+        except Exception:
+            if self._flipped != name:
+                with suppress(OSError, FootnoteError):  # what cannot be taken back now, the next writer takes back
+                    self._settle(name)
+            raise
+        forget_pending(self.snapshots, name, self.disk)
         return self.snapshots / name
 
     def point_current_at(self, current: Current) -> None:
-        """Flip CURRENT at once and for good."""
-        self.disk.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
+        """Flip CURRENT at once and for good. Where it raises, CURRENT may have been flipped, if not for good."""
+        try:
+            self.disk.replace_file(self.current_file, f"{current.name} {current.manifest_sha256}\n".encode())
+        finally:
+            if self._current_if_readable() == current:
+                self._flipped = current.name
 
     def next_generation(self) -> int:
-        """One more than any generation there is, or that CURRENT names where it can be read."""
-        known = [int(path.name.partition("-")[0]) for path in self.published()]
-        try:
-            current = self.current()
-        except StoreCorrupt:
-            current = None
-        return max([*known, current.generation if current else 0], default=0) + 1
+        """One more than any generation there ever was. Raises StoreCorrupt (HIGHEST is damaged)."""
+        known = [generation_of(path.name) for path in self._folders()]
+        current = self._current_if_readable()
+        return max([*known, current.generation if current else 0, read_highest(self.highest_file)]) + 1
 
     def history(self) -> list[tuple[Path, Manifest]]:
         """Published snapshots with their manifests, newest first; those with a damaged manifest are left out."""
@@ -188,14 +244,15 @@ class IndexDirectory:
     def rollback(self, generation: int) -> Current:
         """Point CURRENT at a kept generation after verifying every byte of it. Only for the holder of the lock."""
         for folder in self.published():
-            if int(folder.name.partition("-")[0]) == generation:
+            if generation_of(folder.name) == generation:
                 with ThreadPoolExecutor(1) as executor:
                     LocalSnapshot(folder, executor, full=True).close()
                 refuse_forgotten(self.forgotten_file, folder, f"generation {generation}")
                 target = Current(folder.name, files.sha256_file(folder / "manifest.json"))
+                self._remember_highest(generation)
                 self.point_current_at(target)
                 return target
-        kept = ", ".join(str(int(folder.name.partition("-")[0])) for folder in self.published()) or "none"
+        kept = ", ".join(str(generation_of(folder.name)) for folder in self.published()) or "none"
         raise UsageError(f"generation {generation} is not kept; kept: {kept}.")
 
     def prune(self, keep: int = KEPT_GENERATIONS) -> list[str]:
@@ -246,6 +303,11 @@ class IndexDirectory:
                 if reader is not None:
                     reader.close()
         return None
+
+
+def generation_of(name: str) -> int:
+    """The generation in a published snapshot's name."""
+    return int(name.partition("-")[0])
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:

@@ -89,18 +89,22 @@ def kill_while_publishing(context, tmp_path: Path, jsonl, kills: int) -> None:
         jsonl(source, version)
         lasts_s = run(None)
     now, outcomes = 1, []
+    ever_current = {path.name for path in IndexDirectory(index).published()}
     for number in range(kills):
         other = 1 - now
         jsonl(source, versions[other])
         run(lasts_s * 1.1 * (number + chooser.random()) / kills)
         found = texts(index)
         assert found in (contents[now], contents[other]), f"kill {number}"
+        ever_current.add(IndexDirectory(index).require_current().name)
+        assert {path.name for path in IndexDirectory(index).published()} <= ever_current, f"kill {number}"
         outcomes.append(found == contents[other])
         if outcomes[-1]:
             now = other
         elif number % 10 == 0:
             run(None)
             assert texts(index) == contents[other]
+            ever_current.add(IndexDirectory(index).require_current().name)
             assert [path.name for path in (index / "snapshots").iterdir() if path.name.startswith(".")] == []
             now = other
     old, new = outcomes.count(False), outcomes.count(True)
@@ -146,6 +150,7 @@ def test_no_library_renames_or_removes_anything_outside_the_build_folder(tmp_pat
     kinds = {re.sub(r"[0-9a-f]{6,}(-[0-9a-f]{8})?|\d+(?=\.tmp)", "N", " ".join(one)) for one in outside}
     assert len(changed) > 5, "something was seen"
     assert kinds - {"unlink cache/embeddings-N.sqlite-journal"} == {
+        "unlink snapshots/.pending-N",
         "rename snapshots/.build-N snapshots/N",
         "rename .CURRENT.N.tmp CURRENT",
     }
