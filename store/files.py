@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -149,8 +150,13 @@ class Disk:
         self.fsync(path.parent)
 
     def publish_folder(self, build: Path, target: Path) -> None:
-        """Move a finished build folder to its final name and make that durable. The target must not exist."""
+        """Move a finished build folder to its final name and make that durable. The target must not exist.
+
+        Where it comes from elsewhere, its name there is made durable first: no crash may lose it on its way.
+        """
         self.fsync_tree(build)
+        for parent in itertools.takewhile(lambda one: not target.is_relative_to(one), build.parents):
+            self.fsync(parent)
         self.rename(build, target)
         self.fsync(target.parent)
 
