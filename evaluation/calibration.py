@@ -1,9 +1,7 @@
 """How an index's legs should be weighed, found out without anybody's questions or judgements.
 
-Each leg is asked pseudo-questions (`evaluation.pseudo_questions`) made of the index's own passages. Such questions
-share more words with their passage than people's do, so the curve over weights that they give is not believed; how well
-the dense leg does beside the lexical one is: TM2C2's weight holds where they do equally well and falls in proportion
-where the encoder is weak on these texts (another language, codes, names).
+Each leg is asked pseudo-questions (`evaluation.pseudo_questions`) made of the index's own passages. These share more
+words with their passage than people's questions do, so what they say is believed by half (`dense_weight`).
 """
 
 from __future__ import annotations
@@ -15,90 +13,156 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from evaluation.pseudo_questions import PseudoQuestion, pseudo_questions
-from service.engine import Engine
 from store.analyzer import Analyzer
 from store.calibration import Calibration
 from store.embedding import QueryEncoder, Vectors
 from store.exact import bm25
 from store.fusion import DENSE_WEIGHT
 from store.local import LocalSnapshot
-from store.snapshot import Hit
+from store.snapshot import Hit, LegQuery, Principals
 
 QUESTIONS = 250
 QUESTIONS_MIN = 40
 """Fewer say too little: the default weight stays."""
 
 DENSE_WEIGHT_MAX = 0.9
+TRUST = 0.5
+"""How far the fitted weight is believed, beside the default one."""
+
+WEAK = 0.7
+"""Below this much of the lexical leg's success the dense leg does not know these texts, and its weight goes down."""
+
 _SEED = 7
 _PASSAGES = 4 * QUESTIONS  # drawn; many are too short to be asked about
 _RANK_MAX = 10
+_DEPTH = 100
 _BATCH = 16
+_PENALTY = 1e-3  # of the squared coefficients: keeps the fit finite where one leg is always right
+_DENSE_SCALE, _LEXICAL_SCALE = 10.0, 3.0  # so that both coefficients are penalised about alike
+
+Choice = npt.NDArray[np.float64]
+"""float64, shape (candidates, 2): both legs' normalised scores; the passage a question was made of comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How well each leg alone found the passages, 0 to 1: mean of 1 / log2(1 + rank) down to rank 10."""
+    """What pseudo-questions said.
+
+    Args:
+        questions: how many were asked.
+        dense, lexical: how well each leg alone found the passages, 0 to 1: mean of 1 / log2(1 + rank) down to rank 10.
+        fitted_weight: the dense leg's weight under which the passages are likeliest to come first.
+    """
 
     questions: int
     dense: float
     lexical: float
+    fitted_weight: float
 
 
 def dense_weight(measured: Measured) -> float:
-    """The dense leg's weight for fusion: TM2C2's where both legs do equally well, else in proportion to how much better
-    or worse the dense leg does, at most DENSE_WEIGHT_MAX; the default where too few questions could be made.
+    """The dense leg's weight for fusion: half way from the default to the fitted one, at most DENSE_WEIGHT_MAX, and
+    less in proportion where the dense leg finds under WEAK of what the lexical one does (another language or script
+    than the encoder's, codes, names). The default where too few questions could be made.
     """
     if measured.questions < QUESTIONS_MIN or measured.dense + measured.lexical == 0:
         return DENSE_WEIGHT
     ratio = measured.dense / measured.lexical if measured.lexical else math.inf
-    return round(min(DENSE_WEIGHT * ratio, DENSE_WEIGHT_MAX), 4)
+    between = (1 - TRUST) * DENSE_WEIGHT + TRUST * measured.fitted_weight
+    return round(min(between, DENSE_WEIGHT_MAX) * min(1.0, ratio / WEAK), 4)
 
 
-async def calibrate(engine: Engine, snapshot: LocalSnapshot, advance: Callable[[], None]) -> Calibration:
-    """Measure the legs of an opened snapshot; needs its query encoder. `advance` is called after each question."""
-    assert engine.encoder is not None
-    drawn = snapshot.reader.sample(_PASSAGES, _SEED)
+async def calibrate(snapshot: LocalSnapshot, encoder: QueryEncoder, advance: Callable[[], None]) -> Calibration:
+    """Measure the legs of an opened snapshot; `advance` is called after each of up to QUESTIONS questions."""
+    analyzer = Analyzer.from_name(snapshot.facts.analyzer)
+    drawn = await asyncio.to_thread(snapshot.reader.sample, _PASSAGES, _SEED)
     header = snapshot.manifest.splitter.header
-    questions = list(pseudo_questions(drawn, engine.analyzer, header=header, seed=_SEED))[:QUESTIONS]
-    mean_length = _mean_length(questions, engine.analyzer)
-    asked = await asyncio.to_thread(_encoded, engine.encoder, [one.text for one in questions])
-    rests = await asyncio.to_thread(_encoded, engine.encoder, [one.rest for one in questions])
-    dense, lexical = [], []
-    for one, vector, rest in zip(questions, asked, rests, strict=True):
-        hits = await snapshot.dense(vector, _RANK_MAX + 1, None, frozenset())
-        dense.append(_found(hits, one.passage_id, float(vector @ rest)))
-        hits = await snapshot.lexical(one.text, _RANK_MAX + 1, None, frozenset())
-        lexical.append(_found(hits, one.passage_id, await _lexical_score(one, engine, mean_length)))
+    questions = list(pseudo_questions(drawn, analyzer, header=header, seed=_SEED))[:QUESTIONS]
+    rests = [one.rest for one in questions]
+    asked = await asyncio.to_thread(_encoded, encoder, [one.text for one in questions])
+    found = await asyncio.to_thread(_encoded, encoder, rests)
+    everyone = frozenset(snapshot.reader.principals())
+    lengths = [len(analyzer.terms(rest)) for rest in rests]
+    choices = []
+    for one, vector, rest in zip(questions, asked, found, strict=True):
+        own = (float(vector @ rest), await _own_lexical(one, snapshot, analyzer, _mean(lengths)))
+        choices.append(await _choice(one, own, vector, snapshot, everyone))
         advance()
-    measured = Measured(len(questions), _mean(dense), _mean(lexical))
+    measured = measured_of(choices)
     return Calibration(
         snapshot=snapshot.facts.name,
         dense_weight=dense_weight(measured),
         questions=measured.questions,
-        dense=measured.dense,
-        lexical=measured.lexical,
-        passages=snapshot.facts.passages,
+        dense=round(measured.dense, 4),
+        lexical=round(measured.lexical, 4),
+        fitted_weight=round(measured.fitted_weight, 4),
     )
 
 
-def _found(hits: Sequence[Hit], own: str, score: float) -> float:
-    """1 / log2(1 + rank) of a passage that would have this score, its whole self left aside; 0 beyond the tenth."""
-    rank = 1 + sum(one.score > score for one in hits if one.passage_id != own)
-    return 1 / math.log2(1 + rank) if rank <= _RANK_MAX and score > 0 else 0.0
+def measured_of(choices: Sequence[Choice]) -> Measured:
+    """What the candidates of each question say of the legs."""
+    dense, lexical = (_mean([_success(one[:, leg]) for one in choices]) for leg in (0, 1))
+    return Measured(len(choices), dense, lexical, fitted_weight(choices))
 
 
-async def _lexical_score(one: PseudoQuestion, engine: Engine, mean_length: float) -> float:
-    wanted = Counter(engine.analyzer.question_terms(one.text))
-    weights = await engine.snapshot.term_weights(one.text)
-    terms = engine.analyzer.terms(one.rest)
+def fitted_weight(choices: Sequence[Choice]) -> float:
+    """The dense leg's weight in the conditional logit (McFadden 1974) that best tells which candidate each question was
+    made of: penalised maximum likelihood by Newton's method. DENSE_WEIGHT where neither leg tells anything.
+    """
+    scaled = [one * (_DENSE_SCALE, _LEXICAL_SCALE) for one in choices if len(one) > 1]
+    coefficients = np.zeros(2)
+    for _ in range(50):
+        gradient, hessian = _PENALTY * coefficients, _PENALTY * np.eye(2)
+        for one in scaled:
+            utility = one @ coefficients
+            likely = np.exp(utility - utility.max())
+            likely /= likely.sum()
+            expected = likely @ one
+            spread = one - expected
+            gradient = gradient - (one[0] - expected) / len(scaled)
+            hessian = hessian + spread.T @ (spread * likely[:, None]) / len(scaled)
+        step = np.linalg.solve(hessian, gradient)
+        step /= max(1.0, float(np.abs(step).max()))  # one unit at most: far from the optimum Newton overshoots
+        coefficients = coefficients - step
+        if np.abs(step).max() < 1e-6:
+            break
+    dense, lexical = np.maximum(coefficients * (_DENSE_SCALE, _LEXICAL_SCALE), 0.0).tolist()
+    return float(dense / (dense + lexical)) if dense + lexical > 0 else DENSE_WEIGHT
+
+
+async def _choice(
+    one: PseudoQuestion, own: tuple[float, float], vector: Vectors, snapshot: LocalSnapshot, principals: Principals
+) -> Choice:
+    """Both legs' normalised scores of the question's own passage, its sentence left out, and of all others found."""
+    dense = _others(await snapshot.dense(vector, _DEPTH + 1, None, principals), one)
+    lexical = _others(await snapshot.lexical(one.text, _DEPTH + 1, None, principals), one)
+    beyond = [key for key in lexical if key not in dense]
+    for key, scores in zip(beyond, await snapshot.score(LegQuery(None, vector), beyond), strict=True):
+        dense[key] = scores.dense or 0.0
+    facts = snapshot.facts
+    raw = np.array([own, *((score, lexical.get(key, 0.0)) for key, score in dense.items())])
+    raw -= (facts.dense_minimum, facts.lexical_minimum)
+    return np.asarray(raw / np.maximum(raw.max(axis=0), 1e-9), np.float64)
+
+
+def _others(hits: Sequence[Hit], one: PseudoQuestion) -> dict[str, float]:
+    return {hit.passage_id: hit.score for hit in hits if hit.passage_id != one.passage_id}
+
+
+def _success(scores: npt.NDArray[np.float64]) -> float:
+    """1 / log2(1 + rank) of the first among all; 0 beyond the tenth, or where it has the leg's smallest score."""
+    rank = 1 + int((scores > scores[0]).sum())
+    return 1 / math.log2(1 + rank) if rank <= _RANK_MAX and scores[0] > 0 else 0.0
+
+
+async def _own_lexical(one: PseudoQuestion, snapshot: LocalSnapshot, analyzer: Analyzer, mean_length: float) -> float:
+    wanted = Counter(analyzer.question_terms(one.text))
+    weights = await snapshot.term_weights(one.text)
+    terms = analyzer.terms(one.rest)
     return bm25(wanted, weights, Counter(terms), len(terms), mean_length)
-
-
-def _mean_length(questions: Sequence[PseudoQuestion], analyzer: Analyzer) -> float:
-    """Terms of a passage, on average; of these ones, which stand for all."""
-    return _mean([float(len(analyzer.terms(one.rest))) for one in questions])
 
 
 def _encoded(encoder: QueryEncoder, texts: Sequence[str]) -> Vectors:

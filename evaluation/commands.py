@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evaluation.settings import EvaluationSettings
     from indexer.settings import IndexerSettings
     from service.settings import ServiceSettings
+    from store.calibration import Calibration
 
 app = typer.Typer()
 evaluating = typer.Typer(
@@ -23,6 +24,42 @@ evaluating = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(evaluating, name="evaluate")
+
+
+@app.command("calibrate")
+def calibrate_command(index: IndexOption = None, json: JsonOption = False) -> None:
+    """Weigh the legs of the current snapshot again, by questions made of its own passages; nobody's judgements needed.
+
+    `footnote index`, `import` and `forget` see to it by themselves (FOOTNOTE_CALIBRATE=false: they do not). The weight
+    is kept in INDEX/calibration; a running service follows. FOOTNOTE_DENSE_WEIGHT overrides it.
+    """
+    from evaluation.calibrated import bring_up_to_date
+    from evaluation.settings import EvaluationSettings
+    from indexer.progress import watching
+    from store.errors import UsageError
+    from store.index import IndexDirectory
+    from store.output import emit
+    from store.settings import load_settings
+
+    settings = load_settings(EvaluationSettings, index=index)
+    with watching() as progress:
+        done = bring_up_to_date(IndexDirectory(settings.index), progress, again=True)
+    if done.calibration is None:
+        raise UsageError(
+            "this index admits no query encoder, so no question can be embedded to weigh its legs.",
+            fix="Set FOOTNOTE_DENSE_WEIGHT, or index with --vectors-model.",
+        )
+    if json:
+        emit(done.calibration.model_dump())
+    else:
+        typer.echo(told(done.calibration))
+
+
+def told(calibration: Calibration) -> str:
+    """One line for people."""
+    found = f"dense leg {calibration.dense:.2f}, lexical leg {calibration.lexical:.2f} of 1"
+    return f"dense weight {calibration.dense_weight:.2f} ({calibration.questions} pseudo-questions: {found})"
+
 
 SetsArgument = Annotated[
     list[str],

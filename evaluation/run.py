@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.answers import AnswerResult, measure_answers
+from evaluation.calibrated import bring_up_to_date
 from evaluation.configurations import Configuration, changed, groups
 from evaluation.retrieval import Measured, measure_retrieval
 from evaluation.runs import ConfigurationRecord, RunFile, ShownText, free_file, write_run
@@ -136,7 +137,10 @@ def index_of(
     chosen = indexing.model_dump_json(exclude={"index"}, exclude_defaults=True)
     key = hashlib.sha256(f"{corpus}\0{chosen}".encode()).hexdigest()[:12]
     path = settings.evaluation_cache.expanduser() / "indexes" / f"{_slug(questions.name)}-{key}"
-    build(IndexDirectory(path), Request([str(corpus)]), indexing.model_copy(update={"index": path}), progress)
+    index = IndexDirectory(path)
+    build(index, Request([str(corpus)]), indexing.model_copy(update={"index": path}), progress)
+    if settings.calibrate:
+        bring_up_to_date(index, progress)
     return path
 
 

@@ -16,3 +16,6 @@ class EvaluationSettings(IndexSettings):
         Path("~/.cache/footnote/evaluation"),
         description="where indexes of question sets and per-query results are kept",
     )
+    calibrate: bool = Field(
+        default=True, description="weigh the legs for each index after it was made; false: the default weight"
+    )

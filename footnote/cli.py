@@ -9,6 +9,7 @@ import typer
 
 import evaluation.commands
 import footnote
+import footnote.calibrating
 import footnote.config
 import indexer.commands
 import service.commands
@@ -25,6 +26,9 @@ app = typer.Typer(
 for room in (indexer.commands, service.commands, store.commands, evaluation.commands):
     app.registered_commands.extend(room.app.registered_commands)
     app.registered_groups.extend(room.app.registered_groups)
+for command in app.registered_commands:
+    if command.name in footnote.calibrating.COMMANDS and command.callback is not None:
+        command.callback = footnote.calibrating.then_calibrated(command.callback)
 app.add_typer(footnote.config.app, name="config")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from store.cached import checksum
 from store.embedding import Vectors
 from store.files import Disk
 
@@ -55,7 +55,7 @@ class EmbeddingCache:
             for key, data, crc in self._rows(query, part):
                 if not isinstance(data, bytes) or len(data) != 4 * self._dimension:
                     continue
-                if zlib.crc32(key + data) == crc:
+                if checksum(key, data) == crc:
                     found[key] = np.frombuffer(data, "<f4")
         return found
 
@@ -74,7 +74,7 @@ class EmbeddingCache:
         rows = []
         for key, vector in zip(hashes, vectors, strict=True):
             data = np.asarray(vector, "<f4").tobytes()
-            rows.append((key, data, zlib.crc32(key + data)))
+            rows.append((key, data, checksum(key, data)))
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:

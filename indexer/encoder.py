@@ -63,7 +63,7 @@ def ensure_query_encoder(
     build = encoders / f".build-{secrets.token_hex(4)}"
     disk.mkdir(build)
     try:
-        shutil.copyfile(model_folder / "tokenizer.json", build / "tokenizer.json")
+        disk.write(build / "tokenizer.json", (model_folder / "tokenizer.json").read_bytes())
         _export(embedder.model, space, build / "model.onnx")
         texts = [*_PARITY_TEXTS, *samples]
         parity = _parity(embedder, build, space, texts)
@@ -76,7 +76,7 @@ def ensure_query_encoder(
             parity_cosine_min=round(parity, 6),
             parity_texts=len(texts),
         )
-        (build / "encoder.json").write_text(_sealed(entry))
+        disk.write(build / "encoder.json", _sealed(entry).encode())
         if folder.exists():
             disk.remove_folder(folder)
         disk.publish_folder(build, folder)

@@ -164,7 +164,13 @@ async def _fuse(
         outcome = "degraded"
         degraded.append("fuse: candidates beyond the dense leg's depth count as its minimum")
     if legs.dense is not None and legs.lexical is not None:
-        fused = convex(dense, lexical, dense_minimum=facts.dense_minimum, lexical_minimum=facts.lexical_minimum)
+        fused = convex(
+            dense,
+            lexical,
+            dense_weight=engine.dense_weight,
+            dense_minimum=facts.dense_minimum,
+            lexical_minimum=facts.lexical_minimum,
+        )
     elif legs.dense is not None:
         fused = normalised(dense, facts.dense_minimum)
     else:
@@ -364,7 +370,8 @@ def _explanation(question: Question, engine: Engine) -> dict[str, object]:
     facts = engine.snapshot.facts
     return {
         "mode": question.mode,
-        "fusion": "TM2C2: 0.8 * dense + 0.2 * lexical, each less its least possible score and divided by its largest",
+        "fusion": f"TM2C2: {engine.dense_weight:.4g} * dense + {1 - engine.dense_weight:.4g} * lexical, each less its "
+        "least possible score and divided by its largest",
         "dense_minimum": facts.dense_minimum,
         "lexical_minimum": facts.lexical_minimum,
         "leg_depth": max(question.top_k, LEG_DEPTH_MIN),

@@ -21,6 +21,7 @@ class Engine:
         snapshot: the index version.
         encoder: embeds questions; None where the snapshot admits none (then the dense leg needs a vector).
         analyzer: the index's own, for weighing evidence and checking sentences.
+        dense_weight: the dense leg's in fusion, 0 to 1.
         reranker: None where none is set.
         rerank_by_default: what an absent `rerank` means.
         generator: writes answers.
@@ -34,6 +35,7 @@ class Engine:
     snapshot: Snapshot
     encoder: QueryEncoder | None
     analyzer: Analyzer
+    dense_weight: float
     reranker: Reranker | None
     rerank_by_default: bool
     generator: Generator

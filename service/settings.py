@@ -32,6 +32,9 @@ class ServiceSettings(IndexSettings):
     body_bytes_max: int = Field(1_000_000, gt=0, description="largest request body")
     query_bytes_max: int = Field(64_000, gt=0, description="longest query, in bytes of UTF-8")
     top_k: int = Field(10, ge=1, le=1000, description="passages returned by default")
+    dense_weight: float | None = Field(
+        None, ge=0, le=1, description="the dense leg's weight in fusion; absent: as calibrated for the index, else 0.8"
+    )
     answer_passages: int = Field(5, ge=1, le=50, description="passages an answer may draw on")
     guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
     rerank: bool = Field(default=False, description="rerank by default")

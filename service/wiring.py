@@ -15,16 +15,20 @@ from service.engine import Engine
 from service.holder import EngineHolder
 from service.settings import ServiceSettings
 from store.analyzer import Analyzer
+from store.calibration import calibration_file, read_calibration
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, StoreCorrupt
 from store.files import sha256_file
 from store.forgotten import refuse_forgotten
+from store.fusion import DENSE_WEIGHT
 from store.index import Current, IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder, read_manifest, verify_files
 from store.manifest import QueryEncoderEntry
 from store.vectors import set_threads
 
 _LOG = logging.getLogger("footnote.service")
+
+Stamp = tuple[int, int, int]
 
 
 class Service:
@@ -46,11 +50,14 @@ class Service:
             None if settings.reranker is None else OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
         )
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
-        self._opened: Current | None = None
+        self._opened: tuple[Current, Stamp | None] | None = None
+        self.calibration_error: str | None = None
+        """What is wrong with the calibration of what is served, which is fused by the default weight then."""
         self._guard = threading.Lock()
 
     def reload(self) -> bool:
-        """Open, verify and warm what CURRENT names, then swap it in; False where it is open already. Blocking.
+        """Open, verify and warm what CURRENT names, then swap it in; False where it is open already, weighed as it is
+        calibrated now. Blocking.
 
         On failure the snapshot that was open goes on serving and the error is raised and kept in `last_error`.
         """
@@ -58,7 +65,8 @@ class Service:
             current: Current | None = None
             try:
                 current = self.index.require_current()
-                if current == self._opened:
+                found = (current, self._calibration_stamp(current))
+                if found == self._opened:
                     if self.holder.generation == current.generation:  # not withdrawn since
                         self.last_error = None
                     return False
@@ -67,7 +75,7 @@ class Service:
                 self.last_error = _what_is_wrong(error, None if current is None else current.generation)
                 raise
             self.holder.swap(engine, lambda: self._close_later(snapshot))
-            self._opened = current
+            self._opened = found
             self.last_error = None
         if not snapshot.fully_verified:
             threading.Thread(target=self._verify, args=(snapshot,), name="footnote-verify", daemon=True).start()
@@ -155,6 +163,7 @@ class Service:
             snapshot=snapshot,
             encoder=encoder,
             analyzer=Analyzer.from_name(snapshot.facts.analyzer),
+            dense_weight=self._dense_weight(snapshot.facts.name),
             reranker=self._reranker,
             rerank_by_default=settings.rerank and self._reranker is not None,
             generator=Extractive(),
@@ -165,6 +174,27 @@ class Service:
             clock=time.monotonic,
         )
         return engine, snapshot
+
+    def _dense_weight(self, name: str) -> float:
+        """As set; else as calibrated for this snapshot; else, and where the calibration is damaged, the default."""
+        self.calibration_error = None
+        if self.settings.dense_weight is not None:
+            return self.settings.dense_weight
+        try:
+            calibration = read_calibration(self.index.calibration, name)
+        except StoreCorrupt as error:
+            self.calibration_error = f"fusion by the default weight: {error}"
+            _LOG.warning("%s", self.calibration_error)
+            return DENSE_WEIGHT
+        return DENSE_WEIGHT if calibration is None else calibration.dense_weight
+
+    def _calibration_stamp(self, current: Current) -> Stamp | None:
+        """What tells one calibration file from another; None where there is none."""
+        try:
+            found = calibration_file(self.index.calibration, current.name).stat()
+        except OSError:
+            return None
+        return (found.st_ino, found.st_mtime_ns, found.st_size)
 
     def _encoder_for(self, snapshot: LocalSnapshot) -> QueryEncoder | None:
         """The encoder that this manifest admits: the one that is open if it is that one, else opened anew."""

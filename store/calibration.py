@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from store.errors import StoreCorrupt
-from store.files import Disk
+from store.files import Disk, read_regular
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -26,8 +26,8 @@ class Calibration(BaseModel):
         dense_weight: the dense leg's weight in TM2C2 (`store.fusion`).
         questions: how many pseudo-questions were asked.
         dense, lexical: how well each leg alone found the passages they were made of (`evaluation.calibration`).
-        passages: how many passages the snapshot had that was measured.
-        changed: how many were added or changed since, where it was carried over from that snapshot.
+        fitted_weight: the dense leg's weight that told those passages best, before it was moved towards the default.
+        changed: the share of passages that changed since, where it was carried over from an earlier snapshot.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,8 +38,8 @@ class Calibration(BaseModel):
     questions: Annotated[int, Field(ge=0)]
     dense: Share
     lexical: Share
-    passages: Annotated[int, Field(ge=0)]
-    changed: Annotated[int, Field(ge=0)] = 0
+    fitted_weight: Share
+    changed: Share = 0.0
 
 
 def calibration_file(folder: Path, snapshot: str) -> Path:
@@ -51,9 +51,7 @@ def read_calibration(folder: Path, snapshot: str) -> Calibration | None:
     """The calibration of a snapshot; None where there is none. Raises StoreCorrupt."""
     path = calibration_file(folder, snapshot)
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise _damaged(path, "a file", "something else")
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -71,16 +69,19 @@ def read_calibration(folder: Path, snapshot: str) -> Calibration | None:
     return found
 
 
-def write_calibration(folder: Path, calibration: Calibration, kept: Collection[str], disk: Disk) -> None:
-    """Put a snapshot's calibration in its place, at once and for good, and remove those of snapshots not in `kept`.
-
-    Only for the holder of the lock.
-    """
+def write_calibration(folder: Path, calibration: Calibration, disk: Disk) -> None:
+    """Put a snapshot's calibration in its place, at once and for good. Only for the holder of the lock."""
     disk.make_folder(folder)
     line = calibration.model_dump_json().encode()
     disk.replace_file(calibration_file(folder, calibration.snapshot), line + b"\n" + _seal(line))
+
+
+def sweep_calibrations(folder: Path, kept: Collection[str], disk: Disk) -> None:
+    """Remove what was measured for snapshots that are not kept, and strays. Only for the holder of the lock."""
+    if not folder.is_dir():
+        return
     names = {calibration_file(folder, name).name for name in kept}
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         if path.name not in names and path.is_file():
             disk.unlink(path)
 

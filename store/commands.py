@@ -22,23 +22,24 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 @app.command()
 def status(index: IndexOption = None, json: JsonOption = False) -> None:
     """What the index holds: generation, counts, model, and inputs that were set aside."""
-    from store.index import IndexDirectory
+    from store.files import check_file
+    from store.index import IndexDirectory, generation_of
+    from store.kept import held
     from store.ledger import LedgerEntry, read_ledger
-    from store.local import read_manifest
     from store.output import emit
     from store.settings import IndexSettings, load_settings
 
     directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
-    current = directory.require_current()
-    folder = directory.snapshots / current.name
-    manifest = read_manifest(folder, current.manifest_sha256)
-    entries = [line for line in read_ledger(folder / "ledger.jsonl") if isinstance(line, LedgerEntry)]
+    with held(directory) as (folder, manifest):
+        ledger = manifest.files["ledger.jsonl"]
+        check_file(folder / "ledger.jsonl", sha256=ledger.sha256, size=ledger.size)
+        entries = [line for line in read_ledger(folder / "ledger.jsonl") if isinstance(line, LedgerEntry)]
     problems = [entry for entry in entries if entry.outcome in ("quarantined", "empty")]
     size = sum(entry.size for entry in manifest.files.values())
     facts: dict[str, Any] = {
         "index": str(directory.path),
         "generation": manifest.generation,
-        "snapshot": current.name,
+        "snapshot": folder.name,
         "created_at": manifest.created_at,
         "documents": manifest.counts.documents,
         "passages": manifest.counts.passages,
@@ -50,7 +51,7 @@ def status(index: IndexOption = None, json: JsonOption = False) -> None:
         "vector_index": manifest.vector_index.kind,
         "recall_at_10": manifest.vector_index.recall_at_10,
         "analyzer": manifest.analyzer,
-        "kept_generations": [int(path.name.partition("-")[0]) for path in directory.published()],
+        "kept_generations": [generation_of(path.name) for path in directory.published()],
     }
     if json:
         problem_lines = [{"input": one.input, "reason": one.reason, "message": one.message} for one in problems]
@@ -66,49 +67,25 @@ def status(index: IndexOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def verify(index: IndexOption = None, json: JsonOption = False) -> None:
-    """Check every byte of every kept snapshot and exported encoder against its manifest."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from store.errors import FootnoteError, Forgotten
-    from store.forgotten import read_forgotten, refuse_forgotten
+    """Check every byte of every kept snapshot, exported encoder and file beside them. Shows all that is wrong."""
+    from store.errors import StoreCorrupt
     from store.index import IndexDirectory
-    from store.local import LocalSnapshot, open_query_encoder
     from store.output import emit
     from store.settings import IndexSettings, load_settings
+    from store.verification import verified_files, verified_snapshots
 
     directory = IndexDirectory(load_settings(IndexSettings, index=index).index)
-    current = directory.require_current()
-    found: list[dict[str, Any]] = []
-    with ThreadPoolExecutor(1) as executor:
-        for folder in reversed(directory.published()):
-            wanted = current.manifest_sha256 if folder.name == current.name else None
-            try:
-                snapshot = LocalSnapshot(folder, executor, manifest_sha256=wanted, full=True)
-                snapshot.close()
-                open_query_encoder(directory.path, snapshot.manifest)
-                refuse_forgotten(directory.forgotten_file, folder, folder.name)
-            except Forgotten as error:
-                again = (
-                    f"holds {error.document_id!r}, which was forgotten: run `footnote forget {error.document_id}` again"
-                )
-                found.append({"snapshot": folder.name, "ok": False, "error": again})
-            except FootnoteError as error:
-                found.append({"snapshot": folder.name, "ok": False, "error": str(error)})
-            else:
-                found.append({"snapshot": folder.name, "ok": True, "files": len(snapshot.manifest.files)})
     try:
-        read_forgotten(directory.forgotten_file)
-    except FootnoteError as error:
-        found.append({"snapshot": directory.forgotten_file.name, "ok": False, "error": str(error)})
-    missing = current.name not in {one["snapshot"] for one in found}
-    if missing:
-        found.append({"snapshot": current.name, "ok": False, "error": "CURRENT names it, but it is not there"})
+        current = directory.require_current().name
+    except StoreCorrupt:  # is among what is found below
+        current = None
+    found = [*verified_snapshots(directory), *verified_files(directory)]
     whole = all(one["ok"] for one in found)
     if json:
-        emit({"ok": whole, "current": current.name, "snapshots": found})
+        emit({"ok": whole, "current": current, "snapshots": found})
     else:
         for one in found:
-            mark = "current" if one["snapshot"] == current.name else "kept"
+            mark = "current" if one["snapshot"] == current else "kept"
             state = f"ok, {one['files']} files" if one["ok"] else f"DAMAGED: {one['error']}"
             typer.echo(f"{one['snapshot']}  {mark:7}  {state}")
     if not whole:
@@ -117,8 +94,8 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def history(index: IndexOption = None, json: JsonOption = False) -> None:
-    """The kept snapshots, newest first."""
-    from store.index import IndexDirectory
+    """The kept snapshots, newest first, those that cannot be read included."""
+    from store.index import IndexDirectory, generation_of
     from store.output import emit
     from store.settings import IndexSettings, load_settings
 
@@ -126,21 +103,25 @@ def history(index: IndexOption = None, json: JsonOption = False) -> None:
     current = directory.require_current()
     lines = [
         {
-            "generation": manifest.generation,
-            "snapshot": folder.name,
-            "current": folder.name == current.name,
-            "created_at": manifest.created_at,
-            "documents": manifest.counts.documents,
-            "passages": manifest.counts.passages,
-            "parent": manifest.parent,
+            "generation": generation_of(one.folder.name),
+            "snapshot": one.folder.name,
+            "current": one.is_named(current),
+            "created_at": one.manifest and one.manifest.created_at,
+            "documents": one.manifest and one.manifest.counts.documents,
+            "passages": one.manifest and one.manifest.counts.passages,
+            "parent": one.manifest and one.manifest.parent,
+            "error": one.error and one.error.message,
         }
-        for folder, manifest in directory.history()
+        for one in directory.listing()
     ]
     if json:
         emit({"snapshots": lines})
         return
     for line in lines:
         mark = "*" if line["current"] else " "
+        if line["error"] is not None:
+            typer.echo(f"{mark} {line['generation']:>6}  cannot be read: {line['error']}")
+            continue
         typer.echo(
             f"{mark} {line['generation']:>6}  {line['created_at']}  {line['documents']:>8} documents  "
             f"{line['passages']:>9} passages  {line['snapshot']}"

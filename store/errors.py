@@ -56,15 +56,24 @@ class IndexLocked(FootnoteError):
 
 
 class WriteFailed(FootnoteError):
-    """The index could not be written: a full, read-only or failing disk, or missing rights."""
+    """The index could not be written: a full, read-only or failing disk, or missing rights.
 
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(
-            f"{where} cannot be written: {why}. What was published before is untouched.",
-            fix="Make room or mend the disk or its rights, then run again: what was embedded is kept.",
-        )
+    Args:
+        where, why: the file, and what the system says of it.
+        published: the snapshot that is current all the same, where it was that far.
+    """
+
+    def __init__(self, where: str, why: str, *, published: str | None = None) -> None:
+        if published is None:
+            so_far = "What was published before is untouched."
+            fix = "Make room or mend the disk or its rights, then run again: what was embedded is kept."
+        else:
+            so_far = f"{published} is current already, but making that durable, or what comes after, was not done."
+            fix = "Make room or mend the disk or its rights, then run again."
+        super().__init__(f"{where} cannot be written: {why}. {so_far}", fix=fix)
         self.where = where
         self.why = why
+        self.published = published
 
 
 class FormatUnsupported(FootnoteError):

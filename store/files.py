@@ -6,13 +6,15 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import socket
 import sqlite3
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from store.errors import IndexLocked, StoreCorrupt, UsageError, WriteFailed
@@ -37,31 +39,49 @@ _DISK_SQLITE = {
 }
 
 
+def open_regular(path: Path) -> int:
+    """A descriptor to read a file with. Raises OSError at once where it is none: a pipe is not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return descriptor
+
+
+def read_regular(path: Path) -> bytes:
+    """A file's content. Raises OSError, also where it is no file."""
+    with os.fdopen(open_regular(path), "rb") as stream:
+        return stream.read()
+
+
 def sha256_file(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, streamed."""
-    with path.open("rb") as stream:
+    """sha256 (hex) of a file's bytes, streamed. Raises OSError, also where it is no file."""
+    with os.fdopen(open_regular(path), "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_file(path: Path, *, sha256: str, size: int, full: bool = True) -> None:
     """Raise StoreCorrupt unless the file is there with this size and, if `full`, this sha256."""
     try:
-        found_size = path.stat().st_size
+        found = path.stat()
     except PermissionError as error:
         raise _no_right(path) from error
     except OSError as error:
         raise StoreCorrupt(str(path), f"{size} bytes", f"no readable file ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreCorrupt(str(path), f"{size} bytes", "no readable file (not a file)")
+    found_size = found.st_size
     if found_size != size:
         raise StoreCorrupt(str(path), f"{size} bytes", f"{found_size} bytes")
     if full:
         try:
-            found = sha256_file(path)
+            found_sha256 = sha256_file(path)
         except PermissionError as error:
             raise _no_right(path) from error
         except OSError as error:
             raise StoreCorrupt(str(path), f"sha256 {sha256}", f"an unreadable file ({error.strerror})") from error
-        if found != sha256:
-            raise StoreCorrupt(str(path), f"sha256 {sha256}", f"sha256 {found}")
+        if found_sha256 != sha256:
+            raise StoreCorrupt(str(path), f"sha256 {sha256}", f"sha256 {found_sha256}")
 
 
 def _no_right(path: Path) -> UsageError:
@@ -74,9 +94,14 @@ class Disk:
     """
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder and its missing parents, each durably in its parent; one that is there is fine."""
+        """Make a folder and its missing parents, each durably in its parent; one that is there is fine.
+
+        Raises UsageError where something else is in its place.
+        """
         if path.is_dir():
             return
+        if os.path.lexists(path):
+            raise UsageError(f"{path} is not a folder, and one is needed there.", fix="Move it away, then run again.")
         self.make_folder(path.parent)
         self.mkdir(path)
         self.fsync(path.parent)
@@ -133,41 +158,51 @@ class Disk:
         self.fsync(path.parent)
 
     def publish_folder(self, build: Path, target: Path) -> None:
-        """Move a finished build folder to its final name and make that durable. The target must not exist."""
+        """Move a finished build folder to its final name and make that durable. The target must not exist.
+
+        Where it comes from elsewhere, its name there is made durable first: no crash may lose it on its way.
+        """
         self.fsync_tree(build)
+        for parent in itertools.takewhile(lambda one: not target.is_relative_to(one), build.parents):
+            self.fsync(parent)
         self.rename(build, target)
         self.fsync(target.parent)
 
     def remove_folder(self, folder: Path) -> None:
         """Remove a folder so that a crash half-way never leaves something that looks whole: rename aside first."""
+        self.remove_tree(self.set_aside(folder))
+
+    def set_aside(self, folder: Path) -> Path:
+        """Durably give a folder a name that says it is to be removed; returns it. Takes no time, unlike removing."""
         doomed = folder.with_name(f".removed-{folder.name}-{os.getpid()}")
         self.rename(folder, doomed)
         self.fsync(doomed.parent)
-        self.remove_tree(doomed)
+        return doomed
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
+def disk_errors(where: Path, published: Callable[[], str | None] = lambda: None) -> Iterator[None]:
     """Turn what the disk refuses below `where` into WriteFailed, whichever library was writing.
 
-    Python says it by errno, SQLite by its own codes, FAISS and tantivy only in words.
+    Python says it by errno, SQLite by its own codes, FAISS and tantivy only in words. `published` tells at that moment
+    which snapshot was made current meanwhile, if any, for the error to say so.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK_ERRNOS or not _is_below(error.filename, where):
             raise
-        raise WriteFailed(str(error.filename or where), os.strerror(error.errno)) from error
+        raise WriteFailed(str(error.filename or where), os.strerror(error.errno), published=published()) from error
     except sqlite3.Error as error:
         known = _DISK_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if known is None:
             raise
-        raise WriteFailed(str(where), f"{os.strerror(known)} ({error})") from error
+        raise WriteFailed(str(where), f"{os.strerror(known)} ({error})", published=published()) from error
     except (RuntimeError, ValueError) as error:
         said = next((os.strerror(number) for number in _DISK_ERRNOS if os.strerror(number) in str(error)), None)
         if said is None:
             raise
-        raise WriteFailed(str(where), said) from error
+        raise WriteFailed(str(where), said, published=published()) from error
 
 
 def _is_below(name: object, where: Path) -> bool:
@@ -176,35 +211,68 @@ def _is_below(name: object, where: Path) -> bool:
 
 
 @contextlib.contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive flock on `path` for the life of the writer; raises IndexLocked when another holds it.
+def writer_lock(path: Path) -> Iterator[Callable[[], bool]]:
+    """Hold an exclusive flock on `path` for the life of the writer; raises IndexLocked when another holds it, and
+    UsageError where `path` is no file of its own: nothing is written through a link.
 
     The lock is the kernel's: it ends with the process, however it ends. Pid and host inside are information only.
+    Yields a function that tells whether it is still this file: who removed it would let another writer in.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _locked(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            holder = os.pread(descriptor, 300, 0).decode(errors="replace").strip() or "unknown"
-            raise IndexLocked(
-                f"another process is writing this index ({holder}).", fix="Wait for it to finish, then run again."
-            ) from error
         os.ftruncate(descriptor, 0)
         note = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         os.pwrite(descriptor, json.dumps(note).encode(), 0)
-        yield
+        yield lambda: _is_same_file(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    no_file = UsageError(f"{path} is not a file of its own.", fix="Remove it: a lock holds nothing that is needed.")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):  # a link, a folder, a socket
+            raise no_file from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise no_file
+    return descriptor
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the lock on the file that is there. Raises IndexLocked."""
+    while True:
+        descriptor = _open_lock(path)
+        try:
+            _take(descriptor)
+            if _is_same_file(descriptor, path):  # not removed between opening and locking it
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        holder = os.pread(descriptor, 300, 0).decode(errors="replace").strip() or "unknown"
+        raise IndexLocked(
+            f"another process is writing this index ({holder}).", fix="Wait for it to finish, then run again."
+        ) from error
 
 
 class SharedHold:
     """A reader's shared flock on a snapshot's manifest: `prune` leaves alone what is held."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_regular(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if not _is_same_file(descriptor, path):  # removed between opening it and holding it
@@ -223,8 +291,8 @@ class SharedHold:
 
 @contextlib.contextmanager
 def if_not_held(path: Path) -> Iterator[bool]:
-    """Yields whether no reader holds this file; while it is True no reader can begin to."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Yields whether no reader holds this file; while it is True no reader can begin to. Raises OSError."""
+    descriptor = open_regular(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

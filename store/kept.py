@@ -19,11 +19,19 @@ def held(index: IndexDirectory, generation: int | None = None) -> Iterator[tuple
 
     Works on a read-only index. Raises UsageError where the generation is not kept, IndexMissing, StoreCorrupt.
     """
-    folder, manifest_sha256 = _find(index, generation)
-    try:
-        hold = SharedHold(folder / "manifest.json")
-    except OSError as error:
-        raise StoreCorrupt(str(folder / "manifest.json"), "a manifest", f"no readable file ({error})") from error
+    found = _find(index, generation)
+    while True:
+        folder, manifest_sha256 = found
+        try:
+            hold = SharedHold(folder / "manifest.json")
+            break
+        except OSError as error:
+            now_found = _find(index, generation)
+            if now_found == found:  # else it was pruned meanwhile
+                raise StoreCorrupt(
+                    str(folder / "manifest.json"), "a manifest", f"no readable file ({error})"
+                ) from error
+            found = now_found
     try:
         yield folder, read_manifest(folder, manifest_sha256)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,9 +17,9 @@ import numpy as np
 from store.analyzer import Analyzer
 from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder
 from store.errors import FormatUnsupported, IndexMissing, LegUnavailable, SpaceMismatch, StoreCorrupt
-from store.files import SharedHold, check_file
+from store.files import SharedHold, check_file, read_regular
 from store.filters import Filter
-from store.manifest import Manifest, parse_manifest
+from store.manifest import Manifest, QueryEncoderEntry, parse_manifest
 from store.passages import PassageReader, StoredDocument, StoredPassage
 from store.selection import Selector
 from store.snapshot import Hit, LegQuery, LegScores, Principals, SnapshotFacts, Vector, may_read
@@ -35,9 +36,11 @@ def read_manifest(folder: Path, expected_sha256: str | None = None) -> Manifest:
     """The manifest of a snapshot folder, checked against its sha256 (from CURRENT) or the folder's own name."""
     path = folder / "manifest.json"
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as error:
         raise StoreCorrupt(str(path), "a manifest", "no file") from error
+    except OSError as error:
+        raise StoreCorrupt(str(path), "a manifest", f"no readable file ({error.strerror})") from error
     found = hashlib.sha256(data).hexdigest()
     expected = expected_sha256 or folder.name.rpartition("-")[2]
     if not found.startswith(expected):
@@ -56,9 +59,10 @@ def verify_files(folder: Path, manifest: Manifest, *, full: bool) -> None:
 
 
 def _refuse_extra(folder: Path, known: AbstractSet[str]) -> None:
-    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
-    for extra in sorted(present - known):
-        raise StoreCorrupt(str(folder / extra), "no such file in the manifest", "a file")
+    for path in sorted(folder.rglob("*")):
+        is_folder = path.is_dir() and not path.is_symlink()
+        if not is_folder and str(path.relative_to(folder)) not in known:
+            raise StoreCorrupt(str(path), "no such file in the manifest", "a file")
 
 
 class LocalSnapshot:
@@ -100,7 +104,7 @@ class LocalSnapshot:
                 raise StoreCorrupt(
                     str(folder / "passages.sqlite"), f"{expected} (documents, passages)", f"{self.reader.counts}"
                 )
-            self._selector = Selector(self.reader)
+            self._selector = _selector(self.reader, folder / "passages.sqlite")
             if full:  # before it is published, imported or rolled back to
                 self._dense.try_out(folder / "vectors.faiss")
         except BaseException:
@@ -243,17 +247,35 @@ class LocalSnapshot:
 
 def open_query_encoder(index: Path, manifest: Manifest, *, threads: int = 1) -> QueryEncoder | None:
     """The query encoder that the manifest admits, its files checked; None where it admits none."""
+    check_query_encoder(index, manifest)
     for entry in manifest.query_encoders:
         if entry.kind == "hash":
-            encoder = HashEmbedder(manifest.space.dimension)
-            manifest.space.require_same(encoder.space)
-            return encoder
-        folder = index / "encoders" / str(entry.folder)
+            return HashEmbedder(manifest.space.dimension)
+        return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads)
+    return None
+
+
+def check_query_encoder(index: Path, manifest: Manifest) -> None:
+    """Check every byte of the query encoder that the manifest admits, if any. Raises StoreCorrupt, SpaceMismatch."""
+    for entry in manifest.query_encoders[:1]:
+        if entry.kind == "hash":
+            manifest.space.require_same(HashEmbedder(manifest.space.dimension).space)
+            continue
+        folder = _encoder_folder(index, entry)
         for name, file in entry.files.items():
             check_file(folder / name, sha256=file.sha256, size=file.size)
         _refuse_extra(folder, entry.files.keys() | {"encoder.json"})
-        return OnnxEncoder(folder, manifest.space, threads=threads)
-    return None
+
+
+def _encoder_folder(index: Path, entry: QueryEncoderEntry) -> Path:
+    return index / "encoders" / str(entry.folder)
+
+
+def _selector(reader: PassageReader, path: Path) -> Selector:
+    try:
+        return Selector(reader)
+    except (IndexError, TypeError, ValueError, sqlite3.Error) as error:
+        raise StoreCorrupt(str(path), "access lists of its documents", str(error)) from error
 
 
 def _analyzer(manifest: Manifest, folder: Path) -> Analyzer:

@@ -257,11 +257,22 @@ class PassageReader:
 
     def sample(self, size: int, seed: int) -> list[StoredPassage]:
         """Passages drawn at random, the same ones for the same seed and file; all where there are not so many."""
-        (rows,) = self.connection.execute("SELECT max(row) + 1 FROM passages").fetchone()
-        drawn = random.Random(seed).sample(range(rows or 0), min(size, rows or 0))
-        ids = self.ids_of_rows(drawn)
+        ids = self.ids_of_rows(self._drawn(size, seed))
         found = self.passages(ids)
         return [found[key] for key in ids]
+
+    def sample_hashes(self, size: int, seed: int) -> list[bytes]:
+        """Hashes of the embedded texts of passages drawn as `sample` draws them."""
+        return [key for (key,) in self._in("SELECT embedded_hash FROM passages WHERE row IN", self._drawn(size, seed))]
+
+    def _drawn(self, size: int, seed: int) -> list[int]:
+        rows = self.counts[1]
+        return random.Random(seed).sample(range(rows), min(size, rows))  # noqa: S311  # a sample, not a secret
+
+    def principals(self) -> list[str]:
+        """Everyone that some document's access list names."""
+        found = self.connection.execute("SELECT DISTINCT principal FROM principals ORDER BY principal")
+        return [name for (name,) in found]
 
     def rows_of_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """Rows of the passage ids that exist."""

@@ -27,7 +27,9 @@ class Selector:
         starts = np.array(reader.first_passages(), np.int64)
         self._documents = len(starts) - 1
         self._passages_per_document = np.diff(starts)
-        self._restricted = reader.connection.execute("SELECT 1 FROM principals LIMIT 1").fetchone() is not None
+        self._public = np.ones(self._documents, np.bool_)
+        self._public[self._read("SELECT DISTINCT document_row FROM principals")] = False
+        self._restricted = not self._public.all()
         self._kept: OrderedDict[tuple[str, frozenset[str]], Mask] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -52,15 +54,11 @@ class Selector:
         return mask
 
     def _readable(self, principals: frozenset[str]) -> Mask:
-        allowed = np.ones(self._documents, np.bool_)
-        if not self._restricted:
-            return allowed
-        connection = self._reader.connection
-        for (row,) in connection.execute("SELECT DISTINCT document_row FROM principals"):
-            allowed[row] = False
-        for name in principals:
-            for (row,) in connection.execute("SELECT document_row FROM principals WHERE principal = ?", (name,)):
-                allowed[row] = True
+        """Documents that everyone may see, and those that one of these may."""
+        allowed = self._public.copy()
+        if self._restricted:
+            for name in principals:
+                allowed[self._read("SELECT document_row FROM principals WHERE principal = ?", name)] = True
         return allowed
 
     def _matching(self, tree: Filter) -> Mask:  # noqa: C901  # one case an operator
@@ -107,10 +105,10 @@ class Selector:
 
     def _rows(self, where: str, *values: object) -> Mask:
         result = np.zeros(self._documents, np.bool_)
-        found = self._reader.connection.execute(
-            f"SELECT document_row FROM fields WHERE {where}",  # noqa: S608  # clauses are fixed above
-            values,
-        ).fetchall()
-        if found:
-            result[np.array(found, np.int64)[:, 0]] = True
+        result[self._read(f"SELECT document_row FROM fields WHERE {where}", *values)] = True  # noqa: S608  # fixed above
         return result
+
+    def _read(self, query: str, *values: object) -> npt.NDArray[np.int64]:
+        """Document rows, int64."""
+        found = self._reader.connection.execute(query, values)
+        return np.fromiter((row for (row,) in found), np.int64)

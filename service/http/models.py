@@ -116,6 +116,7 @@ class IndexResponse(BaseModel):
     space: SpaceResponse
     analyzer: str
     recall_at_10: float
+    dense_weight: float = Field(description="the dense leg's weight in fusion: as set, as calibrated, or the default")
     created_at: str | None = Field(description="null where the engine does not tell")
     vector_index: VectorIndexResponse | None = Field(description="null where the engine has none of its own")
     degraded: list[str] = Field(description=_FALLEN_BACK)

@@ -79,6 +79,7 @@ class IndexRoutes:
                 space=SpaceResponse(fingerprint=fingerprint, **asdict(facts.space)),
                 analyzer=facts.analyzer,
                 recall_at_10=facts.recall_at_10,
+                dense_weight=engine.dense_weight,
                 created_at=None if manifest is None else manifest.created_at,
                 vector_index=None
                 if manifest is None
@@ -97,8 +98,7 @@ class IndexRoutes:
         return json_response(ReloadResponse(generation=generation, reloaded=reloaded))
 
     def _degraded(self) -> list[str]:
-        found = self._service.degraded
-        return [] if found is None else [found]
+        return [one for one in (self._service.degraded, self._service.calibration_error) if one is not None]
 
     def _authorise(self, request: Request) -> None:
         token = self._service.settings.admin_token

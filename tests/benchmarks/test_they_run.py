@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import filtered_search
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,7 +29,7 @@ def test_scale(small_index):
 
 def test_filtered_search(small_index):
     lines = run("benchmarks.filtered_search", "300", "--base", str(small_index)).splitlines()
-    assert len(lines) == 2 + 2 * 4
+    assert len(lines) == 2 + 2 * len(filtered_search.SELECTIONS)
     assert all("1.0000" in line for line in lines[2:])
 
 

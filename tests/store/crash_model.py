@@ -21,6 +21,12 @@ SUBSETS_MAX = 8
 """Up to so many unsynced changes of names every subset is tried; beyond, each alone missing and each alone there."""
 
 
+CONTENTS_MAX = 2
+"""Up to so many unsynced files each is whole, empty or torn for itself; beyond, all alike."""
+
+_MODES = ("kept", "lost", "torn")
+
+
 @dataclass(frozen=True)
 class Step:
     """One operation: mkdir, write, rename, unlink, rmdir or fsync. `data` is what a write wrote."""
@@ -73,8 +79,12 @@ class Recorder(Disk):
         self._note(Step("fsync", path))
 
     def _written_by_a_library(self, path: Path) -> None:
-        made = max(at for at, step in enumerate(self.steps) if step.kind == "mkdir" and path.is_relative_to(step.path))
-        for folder in [one for one in reversed(path.parents) if one.is_relative_to(self.steps[made].path)]:
+        made = max(
+            (at for at, step in enumerate(self.steps) if step.kind == "mkdir" and path.is_relative_to(step.path)),
+            default=-1,  # the build folder itself was made past us: as early as can be
+        )
+        build = next(one for one in reversed(path.parents) if one.name.startswith(".build-"))
+        for folder in [one for one in reversed(path.parents) if one.is_relative_to(build)]:
             if folder not in self._known:
                 made += 1
                 self.steps.insert(made, Step("mkdir", folder))
@@ -107,9 +117,20 @@ def crashes(start: Tree, steps: list[Step], root: Path) -> Iterator[tuple[str, T
         pending = [at for at, step in enumerate(done) if _is_naming(step, start) and not _synced(done, at)]
         unsynced = [at for at, step in enumerate(done) if step.kind == "write" and not _content_synced(done, at)]
         for missing in _choices(pending):
-            for mode in ("kept", "lost", "torn") if unsynced else ("kept",):
-                words = f"{end} of {len(steps)} operations; content {mode}; without {[done[at] for at in missing]}"
-                yield words, _replayed(start, done, missing, unsynced, mode)
+            for modes in _contents(unsynced):
+                content = {str(done[at].path): mode for at, mode in modes.items()}
+                words = f"{end} of {len(steps)} operations; content {content}; without {[done[at] for at in missing]}"
+                yield words, _replayed(start, done, missing, modes)
+
+
+def _contents(unsynced: list[int]) -> Iterator[dict[int, str]]:
+    """What may have become of content that was not synced, by step."""
+    if len(unsynced) <= CONTENTS_MAX:
+        for each in itertools.product(_MODES, repeat=len(unsynced)):
+            yield dict(zip(unsynced, each, strict=True))
+        return
+    for mode in _MODES:
+        yield dict.fromkeys(unsynced, mode)
 
 
 def _below(step: Step, root: Path) -> Step:
@@ -156,7 +177,7 @@ def _choices(pending: list[int]) -> Iterator[tuple[int, ...]]:
         yield tuple(pending[cut:])
 
 
-def _replayed(start: Tree, done: list[Step], missing: tuple[int, ...], unsynced: list[int], mode: str) -> Tree:
+def _replayed(start: Tree, done: list[Step], missing: tuple[int, ...], modes: dict[int, str]) -> Tree:
     tree = dict(start)
     for at, step in enumerate(done):
         if at in missing or step.kind == "fsync" or (step.path.parent != Path() and step.path.parent not in tree):
@@ -164,7 +185,7 @@ def _replayed(start: Tree, done: list[Step], missing: tuple[int, ...], unsynced:
         if step.kind == "mkdir":
             tree.setdefault(step.path, None)
         elif step.kind == "write":
-            kept = {"kept": len(step.data), "lost": 0, "torn": len(step.data) // 2}[mode if at in unsynced else "kept"]
+            kept = {"kept": len(step.data), "lost": 0, "torn": len(step.data) // 2}[modes.get(at, "kept")]
             tree[step.path] = step.data[:kept]
         elif step.kind == "rename":
             assert step.target is not None

@@ -26,6 +26,7 @@ from store.errors import (
 from store.index import Current, IndexDirectory
 from store.local import read_manifest
 from store.manifest import Manifest
+from tests.conftest import build_index
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
@@ -45,6 +46,10 @@ def index(tmp_path, make_index, source) -> IndexDirectory:
 
 def change(source: Path) -> None:
     source.write_text('{"id": "d", "text": "another text about otters"}\n')
+
+
+def build_again(index: IndexDirectory, source: Path) -> None:
+    build_index(index.path, source)
 
 
 def found(index: IndexDirectory, executor) -> list[str]:
@@ -153,6 +158,44 @@ class TestPlaces:
         assert found(IndexDirectory(tmp_path / "home"), executor) == ["one text about otters"]
         assert (tmp_path / "home" / "letter").read_text() == "precious"
         assert (tmp_path / "home" / "snapshots" / "photo").read_text() == "precious"
+
+    @pytest.mark.parametrize("name", ["snapshots", "cache", "encoders"])
+    def test_a_file_in_the_place_of_a_folder_of_the_index_is_named_and_stays(self, name, index, source):
+        place = index.path / name
+        if place.exists():
+            shutil.rmtree(place)
+        place.write_text("precious")
+        change(source)
+        with pytest.raises(UsageError, match=rf"{name} is not a folder"):
+            if name == "encoders":  # only made for a model that has files
+                index.disk.make_folder(place)
+            else:
+                if name == "snapshots":
+                    index.current_file.unlink()
+                build_again(index, source)
+        assert place.read_text() == "precious"
+
+    @pytest.mark.parametrize("command", ["history", "verify", "prune", "status", "forget"])
+    @pytest.mark.parametrize("where", ["an old manifest", "the ledger"])
+    def test_a_pipe_in_the_place_of_a_file_is_waited_for_by_no_command(self, command, where, index, source):
+        change(source)
+        build_again(index, source)
+        old, new = index.published()
+        path = old / "manifest.json" if where == "an old manifest" else new / "ledger.jsonl"
+        path.unlink()
+        os.mkfifo(path)
+        arguments = [command, "d", "--yes"] if command == "forget" else [command]
+        told = subprocess.run(
+            footnote(*arguments, "--index", index.path),
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in told.stderr
+        with index.lock():
+            pass
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user for a moment")
     @pytest.mark.parametrize("what", ["", "CURRENT", "snapshots", "snapshots/{name}/vectors.faiss"])
@@ -371,9 +414,16 @@ class TestProcesses:
         searched = run("search", "otters", "--json")
         assert searched.returncode == 0, searched.stderr
         assert json.loads(searched.stdout)["results"][0]["passage"]["text"] == "one text about otters"
-        for command in ("status", "verify", "history"):
-            assert run(command).returncode == 0, command
-        for arguments in (("index", source, "--embedding-model", "hash:64"), ("rollback", 1), ("prune",)):
+        archive = tmp_path / "a.tar"
+        for arguments in (("status",), ("verify",), ("history",), ("diff", 1, 1), ("export", archive)):
+            assert run(*arguments).returncode == 0, arguments
+        for arguments in (
+            ("index", source, "--embedding-model", "hash:64"),
+            ("rollback", 1),
+            ("prune",),
+            ("forget", "d", "--yes"),
+            ("import", archive),
+        ):
             written = run(*arguments)
             assert written.returncode == 1, arguments
             assert "Read-only file system" in written.stderr

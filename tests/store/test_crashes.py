@@ -6,7 +6,6 @@ import errno
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +39,17 @@ def whole(path: Path) -> str | None:
             snapshot.close()
 
 
+def names(path: Path) -> set[str]:
+    """What history, rollback, falling back and pruning see."""
+    return {folder.name for folder in IndexDirectory(path).published()}
+
+
+def never_current(path: Path, before: set[str]) -> set[str]:
+    """What is listed although CURRENT neither names it nor did before."""
+    current = IndexDirectory(path).current()
+    return names(path) - before - {current.name if current is not None else ""}
+
+
 @pytest.fixture
 def source(tmp_path, jsonl):
     """Writes the source of one document; returns its path."""
@@ -55,8 +65,11 @@ def _is_inside_a_stray(path: Path) -> bool:
     return any(folder.name.startswith((".build-", ".removed-")) for folder in path.parents)
 
 
-def enumerated(tmp_path: Path, index: Path, disk: Recorder, start, allowed: set[str | None]) -> list[str]:
-    """Tries every crash; returns what was wrong. Says how many there were."""
+def enumerated(
+    tmp_path: Path, index: Path, disk: Recorder, start, allowed: set[str | None], look: Callable = whole
+) -> list[str]:
+    """Tries every crash; returns what was wrong. Says how many there were. `look` says what a reader finds."""
+    before = {path.name for path in start if path.parent.name == "snapshots"}
     seen: dict[str, str | None] = {}
     wrong: list[str] = []
     states = 0
@@ -69,7 +82,13 @@ def enumerated(tmp_path: Path, index: Path, disk: Recorder, start, allowed: set[
             place.mkdir()
             lay_out(tree, place)
             try:
-                seen[key] = whole(place)
+                seen[key] = look(place)
+                if strays := never_current(place, before):
+                    seen[key] = f"{strays} are listed, but were never current"
+                listed = names(place)
+                with IndexDirectory(place).lock():
+                    if names(place) != listed:
+                        seen[key] = f"the next writer made {names(place)} of {listed}"
             except FootnoteError as error:
                 seen[key] = f"{type(error).__name__}: {error}"
             shutil.rmtree(place)
@@ -134,8 +153,16 @@ class Forgetful(Recorder):
         lambda path: path.name == "snapshots",
         lambda path: path.name == "terms",
         lambda path: path.name.startswith(".build-"),
+        lambda path: path.name == "index",
     ],
-    ids=["files of the build", "CURRENT's content", "the name of the snapshot", "names in terms", "names in the build"],
+    ids=[
+        "files of the build",
+        "CURRENT's content",
+        "the name of the snapshot",
+        "names in terms",
+        "names in the build",
+        "CURRENT's name before the note goes",
+    ],
 )
 def test_the_enumeration_finds_what_a_missing_sync_would_break(forgets, tmp_path, source):
     index, disk = tmp_path / "index", Forgetful(forgets)
@@ -179,6 +206,21 @@ class Failing(Disk):
         super().fsync(path)
 
 
+def test_what_could_not_be_deleted_is_deleted_by_the_next_run(tmp_path, source):
+    class Keeping(Disk):
+        def remove_tree(self, folder: Path) -> None:
+            """Removes nothing, as where another process has files open on a network disk."""
+
+    index = tmp_path / "index"
+    publish(index, source("one"))
+    publish(index, source("two"), Keeping())
+    assert whole(index) == "two"
+    assert len(names(index)) == 1
+    assert [one.name[:9] for one in (index / "snapshots").iterdir() if one.name[0] == "."] == [".removed-"]
+    publish(index, source("two"))
+    assert [one.name for one in (index / "snapshots").iterdir()] == [*names(index)]
+
+
 @pytest.mark.parametrize(
     ("code", "half"),
     [(errno.ENOSPC, False), (errno.EIO, False), (errno.ENOSPC, True)],
@@ -193,16 +235,23 @@ def test_whichever_operation_fails_the_old_snapshot_opens_and_the_next_run_leave
     for number in range(1, 200):
         index, disk = tmp_path / "index", Failing(number, code, half=half)
         shutil.copytree(template, index)
-        failed = True
-        with suppress(WriteFailed):
+        said = None
+        try:
             publish(index, path, disk)
-            failed = False
+        except WriteFailed as error:
+            said = error
+        failed = said is not None
         assert failed == (disk.count >= number), f"operation {number}"
         assert whole(index) in ({"one", "two"} if failed else {"two"})
+        if said is not None:  # which of the two it is, is said
+            assert said.published == (IndexDirectory(index).require_current().name if whole(index) == "two" else None)
+            assert ("untouched" in str(said)) == (whole(index) == "one")
+        assert never_current(index, names(template)) == set()
         publish(index, path)
         assert whole(index) == "two"
-        names = [one.name for one in [*index.iterdir(), *(index / "snapshots").iterdir()]]
-        assert [name for name in names if name.startswith(".")] == []
+        assert never_current(index, names(template)) == set()
+        left = [one.name for one in [*index.iterdir(), *(index / "snapshots").iterdir()]]
+        assert [name for name in left if name.startswith(".")] == []
         shutil.rmtree(index)
         if not failed:
             break

@@ -13,13 +13,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from store import files
 from store.document import make_document
 from store.errors import FormatUnsupported, IndexLocked, IndexMissing, SpaceMismatch, StoreCorrupt, UsageError
 from store.index import Current, IndexDirectory
+from store.kept import held
 from store.local import LocalSnapshot, open_query_encoder, read_manifest
-from store.manifest import Manifest
+from store.manifest import FileEntry, Manifest, QueryEncoderEntry
 
 NOBODY = frozenset()
 
@@ -50,6 +52,12 @@ def documents_in(index: IndexDirectory, executor) -> list[str]:
         return [document_id for document_id, _ in snapshot.reader.document_ids()]
     finally:
         snapshot.close()
+
+
+def footnote(*arguments: str, index: IndexDirectory):
+    from footnote.cli import app
+
+    return CliRunner().invoke(app, [*arguments, "--index", str(index.path)])
 
 
 def republish(index: IndexDirectory, **changes) -> None:
@@ -325,6 +333,66 @@ class TestGenerations:
     def test_a_generation_that_is_not_kept_is_refused_and_the_kept_ones_named(self, generations):
         with pytest.raises(UsageError, match="generation 9 is not kept; kept: 1, 2, 3"):
             generations.rollback(9)
+
+    def test_a_generation_whose_query_encoder_is_damaged_is_not_rolled_back_to(self, generations, executor):
+        encoder = generations.encoders / "0123456789abcdef"
+        encoder.mkdir(parents=True)
+        (encoder / "model.onnx").write_bytes(b"damaged")
+        entry = {"sha256": hashlib.sha256(b"the model").hexdigest(), "size": 7}
+        generations.rollback(1)
+        republish(
+            generations, query_encoders=[{"kind": "onnx", "folder": encoder.name, "files": {"model.onnx": entry}}]
+        )
+        generations.rollback(3)
+        with pytest.raises(StoreCorrupt, match=r"model.onnx is damaged"):
+            generations.rollback(1)
+        assert documents_in(generations, executor) == ["d1", "d2", "d3"]
+
+    def test_one_whose_query_encoder_is_damaged_is_not_published(self, generations, executor):
+        manifest = read_manifest(snapshot_folder(generations))
+        encoder = QueryEncoderEntry(
+            kind="onnx", folder="0123456789abcdef", files={"model.onnx": FileEntry(sha256="0" * 64, size=7)}
+        )
+        with generations.build_folder() as build:
+            shutil.copytree(snapshot_folder(generations), build, dirs_exist_ok=True)
+            with pytest.raises(StoreCorrupt, match=r"model.onnx is damaged"):
+                generations.publish(build, manifest.model_copy(update={"query_encoders": [encoder], "generation": 4}))
+        assert documents_in(generations, executor) == ["d1", "d2", "d3"]
+        assert len(list(generations.snapshots.iterdir())) == 3
+
+    def test_one_in_a_newer_format_is_listed_with_the_reason_and_hides_no_other(self, generations):
+        generations.rollback(1)
+        republish(generations, format_version=2, something="new")
+        generations.rollback(3)
+        assert [manifest.generation for _, manifest in generations.history()] == [3, 2]
+        told = footnote("history", "--json", index=generations)
+        lines = json.loads(told.stdout)["snapshots"]
+        assert [(line["generation"], line["documents"]) for line in lines] == [(3, 3), (2, 2), (1, None)]
+        assert "format version 2 is not supported" in lines[2]["error"]
+        assert "     1  cannot be read: " in footnote("history", index=generations).stdout
+
+    @pytest.mark.parametrize("way", ["open", "held"])
+    def test_a_reader_that_is_overtaken_by_a_publish_that_prunes_gets_what_is_current(
+        self, way, tmp_path, make_index, jsonl, executor, monkeypatch
+    ):
+        index = IndexDirectory(tmp_path / "index")
+        make_index(index.path, jsonl(tmp_path / "s.jsonl", [{"id": "d1", "text": "one"}]))
+        real, overtaken = IndexDirectory.require_current, []
+
+        def slow(self):
+            found = real(self)
+            if not overtaken:
+                overtaken.append(found)
+                source = jsonl(tmp_path / "s.jsonl", [{"id": "d2", "text": "two"}])
+                make_index(index.path, source, keep_generations=1)
+            return found
+
+        monkeypatch.setattr(IndexDirectory, "require_current", slow)
+        if way == "open":
+            assert documents_in(index, executor) == ["d2"]
+        else:
+            with held(index) as (_, manifest):
+                assert manifest.generation == 2
 
     def test_a_damaged_generation_is_not_rolled_back_to(self, generations, executor):
         path = generations.published()[0] / "vectors.f32"

@@ -89,18 +89,22 @@ def kill_while_publishing(context, tmp_path: Path, jsonl, kills: int) -> None:
         jsonl(source, version)
         lasts_s = run(None)
     now, outcomes = 1, []
+    ever_current = {path.name for path in IndexDirectory(index).published()}
     for number in range(kills):
         other = 1 - now
         jsonl(source, versions[other])
         run(lasts_s * 1.1 * (number + chooser.random()) / kills)
         found = texts(index)
         assert found in (contents[now], contents[other]), f"kill {number}"
+        ever_current.add(IndexDirectory(index).require_current().name)
+        assert {path.name for path in IndexDirectory(index).published()} <= ever_current, f"kill {number}"
         outcomes.append(found == contents[other])
         if outcomes[-1]:
             now = other
         elif number % 10 == 0:
             run(None)
             assert texts(index) == contents[other]
+            ever_current.add(IndexDirectory(index).require_current().name)
             assert [path.name for path in (index / "snapshots").iterdir() if path.name.startswith(".")] == []
             now = other
     old, new = outcomes.count(False), outcomes.count(True)
@@ -127,11 +131,23 @@ def test_no_library_renames_or_removes_anything_outside_the_build_folder(tmp_pat
     jsonl(tmp_path / "s.jsonl", [{"id": "d", "text": "the old text"}])
     subprocess.run(run, env=environment, check=True, capture_output=True)
     jsonl(tmp_path / "s.jsonl", [{"id": "d", "text": "the new text"}])
-    traced = ["strace", "-f", "-y", "-qq", "-s", "4096", "-e", "trace=/^(rename|unlink|link|symlink|rmdir|truncate)"]
+    traced = [
+        "strace",
+        "-f",
+        "-y",
+        "-qq",
+        "-s",
+        "4096",
+        "-e",
+        "trace=/^(rename|unlink|link|symlink|rmdir|truncate|openat|creat)",
+    ]
     subprocess.run([*traced, "-o", str(tmp_path / "trace"), *run], env=environment, check=True, capture_output=True)
 
-    changed = []
+    changed, opened = [], set()
     for line in (tmp_path / "trace").read_text().splitlines():
+        opening = re.search(r"\b(?:openat|creat)\(.*O_(?:WRONLY|RDWR|CREAT|TRUNC).*= \d+<([^>]*)>", line)
+        if opening is not None and opening.group(1).startswith(str(index)):
+            opened.add(opening.group(1).removeprefix(f"{index}/"))
         call = re.search(r"\b(\w+)\((.*)\)\s+= 0", line)
         if call is None:
             continue
@@ -145,7 +161,16 @@ def test_no_library_renames_or_removes_anything_outside_the_build_folder(tmp_pat
     outside = [one for one in changed if not all(re.match(r"snapshots/\.build-\w+/", path) for path in one[1:])]
     kinds = {re.sub(r"[0-9a-f]{6,}(-[0-9a-f]{8})?|\d+(?=\.tmp)", "N", " ".join(one)) for one in outside}
     assert len(changed) > 5, "something was seen"
+    written = {name for name in opened if not re.match(r"snapshots/\.build-\w+/", name)}
+    assert {re.sub(r"[0-9a-f]{6,}(-[0-9a-f]{8})?|\d+(?=\.tmp)", "N", name) for name in written} == {
+        "LOCK",
+        "snapshots/.pending-N",
+        ".CURRENT.N.tmp",
+        "cache/embeddings-N.sqlite",
+        "cache/embeddings-N.sqlite-journal",
+    }
     assert kinds - {"unlink cache/embeddings-N.sqlite-journal"} == {
+        "unlink snapshots/.pending-N",
         "rename snapshots/.build-N snapshots/N",
         "rename .CURRENT.N.tmp CURRENT",
     }

@@ -1,0 +1,98 @@
+"""Keeping an index calibrated: measured once, carried over while little changes, measured again when much has."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+from evaluation.calibration import QUESTIONS, calibrate
+from indexer.progress import Progress
+from store.calibration import Calibration, read_calibration, write_calibration
+from store.errors import StoreCorrupt
+from store.index import IndexDirectory
+from store.local import LocalSnapshot, open_query_encoder
+from store.passages import PassageReader
+
+CHANGED_MAX = 0.1
+"""Up to this share of passages may change before an index is measured again."""
+
+ENCODER_THREADS = 2
+_SAMPLE = 1_000
+_SEED = 11
+
+Outcome = Literal["kept", "carried over", "measured", "no encoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What became of an index's calibration; None where questions cannot be embedded, so that nothing is measured."""
+
+    outcome: Outcome
+    calibration: Calibration | None
+
+
+def bring_up_to_date(index: IndexDirectory, progress: Progress, *, again: bool = False) -> Calibrated:
+    """See to it that the current snapshot has a calibration.
+
+    One that is there stays, unless `again`; that of the snapshot it was made from is carried over while at most
+    CHANGED_MAX of the passages have changed since measuring.
+
+    Raises IndexMissing, IndexLocked, StoreCorrupt (the snapshot), WriteFailed.
+    """
+    current = index.require_current()
+    known = _readable(index, current.name)
+    if known is not None and not again:
+        return Calibrated("kept", known)
+    with (
+        ThreadPoolExecutor(2, thread_name_prefix="calibrate") as executor,
+        closing(index.open(executor, current)) as snapshot,
+    ):
+        carried = None if again else _carried_over(index, snapshot)
+        if carried is not None:
+            _write(index, carried)
+            return Calibrated("carried over", carried)
+        encoder = open_query_encoder(index.path, snapshot.manifest, threads=ENCODER_THREADS)
+        if encoder is None:
+            return Calibrated("no encoder", None)
+        progress.phase("Weighing the legs by pseudo-questions", QUESTIONS)
+        measured = asyncio.run(calibrate(snapshot, encoder, progress.advance))
+    _write(index, measured)
+    return Calibrated("measured", measured)
+
+
+def _readable(index: IndexDirectory, name: str) -> Calibration | None:
+    try:
+        return read_calibration(index.calibration, name)
+    except StoreCorrupt:  # it is made anew
+        return None
+
+
+def _write(index: IndexDirectory, calibration: Calibration) -> None:
+    with index.lock():
+        write_calibration(index.calibration, calibration, index.disk)
+
+
+def _carried_over(index: IndexDirectory, snapshot: LocalSnapshot) -> Calibration | None:
+    """The parent's calibration for this snapshot; None where there is none, or where too much has changed."""
+    parent = snapshot.manifest.parent
+    before = None if parent is None else next((one for one in index.listing() if one.folder.name == parent), None)
+    if before is None or before.manifest is None or before.manifest.space != snapshot.manifest.space:
+        return None
+    known = _readable(index, before.folder.name)
+    if known is None:
+        return None
+    with closing(PassageReader(before.folder / "passages.sqlite")) as reader:
+        share = max(_unknown(snapshot.reader, reader), _unknown(reader, snapshot.reader))
+    changed = round(known.changed + share, 4)
+    if changed > CHANGED_MAX:
+        return None
+    return known.model_copy(update={"snapshot": snapshot.facts.name, "changed": changed})
+
+
+def _unknown(drawn_from: PassageReader, asked: PassageReader) -> float:
+    """The share of one's passages whose embedded text the other has not, by a sample."""
+    hashes = drawn_from.sample_hashes(_SAMPLE, _SEED)
+    return 1 - sum(map(asked.known_hashes(hashes).__contains__, hashes)) / max(len(hashes), 1)
