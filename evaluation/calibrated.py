@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
-from evaluation.calibration import QUESTIONS, calibrate
+from evaluation.calibration import calibrate
 from indexer.progress import Progress
 from store.calibration import Calibration, read_calibration, write_calibration
 from store.errors import StoreCorrupt
@@ -57,8 +57,7 @@ def bring_up_to_date(index: IndexDirectory, progress: Progress, *, again: bool =
         encoder = open_query_encoder(index.path, snapshot.manifest, threads=ENCODER_THREADS)
         if encoder is None:
             return Calibrated("no encoder", None)
-        progress.phase("Weighing the legs by pseudo-questions", QUESTIONS)
-        measured = asyncio.run(calibrate(snapshot, encoder, progress.advance))
+        measured = asyncio.run(calibrate(snapshot, encoder, progress))
     _write(index, measured)
     return Calibrated("measured", measured)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from evaluation.pseudo_questions import PseudoQuestion, pseudo_questions
+from indexer.progress import Progress
 from store.analyzer import Analyzer
 from store.calibration import Calibration
 from store.embedding import QueryEncoder, Vectors
@@ -75,22 +76,24 @@ def dense_weight(measured: Measured) -> float:
     return round(min(between, DENSE_WEIGHT_MAX) * min(1.0, ratio / WEAK), 4)
 
 
-async def calibrate(snapshot: LocalSnapshot, encoder: QueryEncoder, advance: Callable[[], None]) -> Calibration:
-    """Measure the legs of an opened snapshot; `advance` is called after each of up to QUESTIONS questions."""
+async def calibrate(snapshot: LocalSnapshot, encoder: QueryEncoder, progress: Progress) -> Calibration:
+    """Measure the legs of an opened snapshot with up to QUESTIONS questions."""
     analyzer = Analyzer.from_name(snapshot.facts.analyzer)
     drawn = await asyncio.to_thread(snapshot.reader.sample, _PASSAGES, _SEED)
     header = snapshot.manifest.splitter.header
     questions = list(pseudo_questions(drawn, analyzer, header=header, seed=_SEED))[:QUESTIONS]
     rests = [one.rest for one in questions]
-    asked = await asyncio.to_thread(_encoded, encoder, [one.text for one in questions])
-    found = await asyncio.to_thread(_encoded, encoder, rests)
+    progress.phase("Embedding pseudo-questions", 2 * len(questions))
+    asked = await asyncio.to_thread(_encoded, encoder, [one.text for one in questions], progress)
+    found = await asyncio.to_thread(_encoded, encoder, rests, progress)
+    progress.phase("Weighing the legs by them", len(questions))
     everyone = frozenset(snapshot.reader.principals())
     lengths = [len(analyzer.terms(rest)) for rest in rests]
     choices = []
     for one, vector, rest in zip(questions, asked, found, strict=True):
         own = (float(vector @ rest), await _own_lexical(one, snapshot, analyzer, _mean(lengths)))
         choices.append(await _choice(one, own, vector, snapshot, everyone))
-        advance()
+        progress.advance()
     measured = measured_of(choices)
     return Calibration(
         snapshot=snapshot.facts.name,
@@ -165,7 +168,7 @@ async def _own_lexical(one: PseudoQuestion, snapshot: LocalSnapshot, analyzer: A
     return bm25(wanted, weights, Counter(terms), len(terms), mean_length)
 
 
-def _encoded(encoder: QueryEncoder, texts: Sequence[str]) -> Vectors:
+def _encoded(encoder: QueryEncoder, texts: Sequence[str], progress: Progress) -> Vectors:
     """float32, shape (len(texts), dimension), in the order given; encoded by length, so that little is padding."""
     order = sorted(range(len(texts)), key=lambda position: len(texts[position]))
     vectors: list[Vectors] = [np.zeros(0, np.float32)] * len(texts)
@@ -173,6 +176,7 @@ def _encoded(encoder: QueryEncoder, texts: Sequence[str]) -> Vectors:
         part = order[at : at + _BATCH]
         for position, vector in zip(part, encoder.encode_queries([texts[one] for one in part]), strict=True):
             vectors[position] = vector
+        progress.advance(len(part))
     return np.array(vectors, np.float32)
 
 
