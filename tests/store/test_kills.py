@@ -166,6 +166,7 @@ def test_no_library_renames_or_removes_anything_outside_the_build_folder(tmp_pat
         "LOCK",
         "snapshots/.pending-N",
         ".CURRENT.N.tmp",
+        "calibration/.N.json.N.tmp",
         "cache/embeddings-N.sqlite",
         "cache/embeddings-N.sqlite-journal",
     }
@@ -173,4 +174,5 @@ def test_no_library_renames_or_removes_anything_outside_the_build_folder(tmp_pat
         "unlink snapshots/.pending-N",
         "rename snapshots/.build-N snapshots/N",
         "rename .CURRENT.N.tmp CURRENT",
+        "rename calibration/.N.json.N.tmp calibration/N.json",
     }
