@@ -35,6 +35,7 @@ from service.ground import Draft, Finding, check, parse, with_markers
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import merged, rerank_scores
+from service.segments import with_segments
 from service.sentences import SentenceStream
 from store.fusion import convex, normalised
 from store.snapshot import Vector
@@ -59,6 +60,8 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
     results, degraded = await retrieve(question, engine, deadline)
+    if question.segment_words is not None:
+        results = await _segmented(question, question.segment_words, results, engine, deadline, degraded)
     return SearchResponse(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
@@ -251,6 +254,29 @@ async def _rerank(
         degraded.append(f"rerank: {len(found)} of {len(candidates)} candidates scored")
     deadline.record("rerank", engine.budgets.rerank_ms, started, "ok" if whole else "degraded")
     return merged([*candidates, *(key for key in order if key not in stored)], found)
+
+
+async def _segmented(
+    question: Question, words: int, results: list[Result], engine: Engine, deadline: Deadline, degraded: list[str]
+) -> list[Result]:
+    """Results merged into segments; as they are where the time is up."""
+
+    async def read() -> dict[str, str]:
+        texts = {}
+        for document in {one.document.id: one.document for one in results}.values():
+            stored = await engine.snapshot.document(
+                id=document.id, version=document.version, principals=question.principals
+            )
+            if stored is not None:
+                texts[document.id] = stored.text
+        return texts
+
+    try:
+        texts = await deadline.stage("segments", None, read())
+    except StageOverrun as overrun:
+        degraded.append(f"segments: {overrun}; results are not merged")
+        return results
+    return with_segments(results, texts, words)
 
 
 async def _weigh(
