@@ -34,18 +34,22 @@ _HEAP_BYTES_PER_ROW = 1_500
 class TermWriter:
     """Writes the index of all rows' terms, in row order.
 
+    tantivy's own threads may put a lock file into the folder that it writes to even after it said that it ended. So
+    that is another folder, gone by the time the snapshot is published.
+
     Args:
-        folder: the snapshot's `terms/`; made here.
+        folder: the snapshot's `terms/`; made by `finish`.
         expected_rows: sizes the writer's memory, so that one segment results.
     """
 
     def __init__(self, folder: Path, expected_rows: int) -> None:
         import tantivy
 
-        folder.mkdir()
         self._folder = folder
+        self._scratch = folder.with_name(f".{folder.name}-being-written")
+        self._scratch.mkdir()
         heap = min(max(expected_rows * _HEAP_BYTES_PER_ROW, _HEAP_BYTES_MIN), _HEAP_BYTES_MAX)
-        self._writer = tantivy.Index(_schema(), path=str(folder)).writer(heap, 1)
+        self._writer = tantivy.Index(_schema(), path=str(self._scratch)).writer(heap, 1)
         self._rows = 0
 
     def add(self, terms: Sequence[str]) -> None:
@@ -59,14 +63,16 @@ class TermWriter:
         self._rows += 1
 
     def finish(self) -> None:
-        """Commit, wait for tantivy's threads, and remove its lock files."""
+        """Commit, wait for tantivy's threads, and leave its files, but for its locks, in the folder."""
         self._writer.commit()
         self._writer.wait_merging_threads()
-        for name in _LOCK_FILES:
-            (self._folder / name).unlink(missing_ok=True)
+        self._folder.mkdir()
         readable = self._folder.stat().st_mode & 0o444  # tantivy keeps some of its files from all but their owner
-        for path in self._folder.iterdir():
-            path.chmod(path.stat().st_mode | readable)
+        for path in self._scratch.iterdir():
+            if path.name not in _LOCK_FILES:
+                path.chmod(path.stat().st_mode | readable)
+                path.rename(self._folder / path.name)
+        _remove_for_good(self._scratch)
 
 
 def _schema() -> Any:
@@ -85,11 +91,16 @@ def _folder_for_a_moment() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        for _ in range(100):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.005)
+        _remove_for_good(folder)
+
+
+def _remove_for_good(folder: Path) -> None:
+    """Remove a folder into which tantivy's own thread may still put its lock file."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.005)
 
 
 class TermIndex:
