@@ -30,6 +30,6 @@ def test_a_lock_file_that_comes_late_is_not_among_the_files(tmp_path):
     finally:
         stop.set()
         thread.join()
-    assert [path for path in tmp_path.rglob("*.lock")] == []
+    assert list(tmp_path.rglob("*.lock")) == []
     assert [path.name for path in sorted(tmp_path.iterdir())] == [str(number) for number in range(10)]
     assert all([path.name for path in build.iterdir()] == ["terms"] for build in tmp_path.iterdir())
