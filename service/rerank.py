@@ -25,6 +25,8 @@ smaller ones cost more calls.
 _TEXT_CHARS = 1_500
 """Characters of a text that count towards its cost: rerankers read 256 tokens or so and leave the rest."""
 
+_HANGS_S = 1.0  # after its question went on without it, a batch is taken to hang
+
 _WARM_TEXT = "The quick brown fox jumps over the lazy dog, which sleeps in the shade of an old oak. " * 10
 _WARM_S = 10.0
 
@@ -75,8 +77,8 @@ class Reranked:
 class AnytimeReranker:
     """A reranker that is asked within a time limit, and what is known of its cost. It lives as long as the service.
 
-    It has threads of its own, so that one that hangs takes none from retrieval; while every one of them is held by
-    batches that their questions no longer wait for, it is not asked.
+    It has threads of its own, so that one that hangs takes none from retrieval; while every one of them is held by a
+    batch whose question went on without it a second ago or more, it is not asked.
 
     Args:
         reranker: scores pairs; blocking.
@@ -91,7 +93,8 @@ class AnytimeReranker:
         self._clock = clock
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="footnote-rerank")
-        self._left_behind: set[Future[list[float]]] = set()
+        self._guard = threading.Lock()
+        self._left_behind: dict[Future[list[float]], float] = {}  # and when that was
 
     def warm(self) -> None:
         """Score a passage of usual length a few times, so that the first question finds a cost that was measured."""
@@ -120,7 +123,7 @@ class AnytimeReranker:
                 if not scores:
                     self.pace.passed_over()
                 break
-            if len(self._left_behind) >= self._threads:
+            if self._hangs():
                 return Reranked(scores, f"{self.name} is still busy with an earlier question")
             try:
                 found = await self._within(left_s, question, batch)
@@ -156,8 +159,19 @@ class AnytimeReranker:
             if not waiting.done():
                 waiting.cancel()
                 if not work.cancel():  # it runs, and will until it ends by itself
-                    self._left_behind.add(work)
-                    work.add_done_callback(self._left_behind.discard)
+                    with self._guard:
+                        self._left_behind[work] = self._clock()
+                    work.add_done_callback(self._came_back)
+
+    def _came_back(self, work: Future[list[float]]) -> None:
+        with self._guard:
+            self._left_behind.pop(work, None)
+
+    def _hangs(self) -> bool:
+        """Whether every thread is held."""
+        with self._guard:
+            held = sum(self._clock() - since > _HANGS_S for since in self._left_behind.values())
+        return held >= self._threads
 
     def _score(self, question: str, batch: list[str]) -> list[float]:
         began = self._clock()

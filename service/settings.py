@@ -51,7 +51,9 @@ class ServiceSettings(IndexSettings):
     rerank_weight: float = Field(
         0.5, ge=0, le=1, description="the reranker's weight in the final score; the fused score has the rest"
     )
-    reranker: Path | None = Field(None, description="folder of an exported cross-encoder (footnote export-reranker); used where rerank is on")
+    reranker: Path | None = Field(
+        None, description="folder of an exported cross-encoder (footnote export-reranker); used where rerank is on"
+    )
     generator: Literal["extractive"] = Field("extractive", description="what writes answers")
     abstain_below: float = Field(
         0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
