@@ -158,7 +158,7 @@ def _refuse_impossible(
                 fix="Leave out the indexer's settings, or put a corpus.jsonl beside its questions.",
             )
         chosen = changed(serving, one.serving)
-        if "rerank" in one.serving and chosen.rerank and chosen.reranker is None:
+        if chosen.rerank and chosen.reranker is None:
             raise UsageError(
                 f"{one.name!r} has no reranker to rerank with.",
                 fix="Export one with `footnote export-reranker`, then set FOOTNOTE_RERANKER=FOLDER.",

@@ -16,7 +16,7 @@ import numpy as np
 
 from indexer.embed import SentenceTransformerEmbedder
 from store.embedding import EmbeddingSpace, OnnxEncoder
-from store.errors import SpaceMismatch, StoreCorrupt
+from store.errors import SpaceMismatch, StoreCorrupt, UsageError
 from store.files import Disk, check_file
 from store.index import list_files
 from store.manifest import QueryEncoderEntry
@@ -172,14 +172,25 @@ def _parity(embedder: SentenceTransformerEmbedder, folder: Path, space: Embeddin
 def export_cross_encoder(model: str, folder: Path) -> float:
     """Export a sentence-transformers CrossEncoder (by name or folder) for the service; returns the largest difference
     between its scores and the export's on sample pairs. The folder must not exist yet.
+
+    Raises UsageError for a model that was not trained to give a pair one score: it would get a head of random weights.
     """
     import torch
     from sentence_transformers import CrossEncoder
-
-    from store.errors import UsageError
+    from transformers import AutoConfig
 
     if folder.exists():
         raise UsageError(f"{folder} exists already.", fix="Name a folder that does not exist yet.")
+    config: Any = AutoConfig.from_pretrained(model)
+    heads = [name for name in config.architectures or [] if name.endswith("ForSequenceClassification")]
+    if not heads or config.num_labels != 1:
+        kind = (
+            f"{config.num_labels} labels" if heads else f"architecture {', '.join(config.architectures or ['unknown'])}"
+        )
+        raise UsageError(
+            f"{model} is no cross-encoder that gives a pair one score ({kind}).",
+            fix="Name one that does, such as cross-encoder/ms-marco-MiniLM-L6-v2, or the folder of one.",
+        )
     encoder: Any = CrossEncoder(model, device="cpu", num_labels=1, activation_fn=torch.nn.Identity())
     tokenizer = encoder.tokenizer
     names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in tokenizer.model_input_names]

@@ -34,10 +34,12 @@ from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse, with_markers
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
-from service.rerank import merged, rerank_scores
+from service.rerank import AnytimeReranker
 from service.segments import with_segments
 from service.sentences import SentenceStream
-from store.fusion import convex, normalised
+from store.document import embedded_text
+from store.fusion import blended, convex, normalised
+from store.passages import StoredPassage
 from store.snapshot import Vector
 from store.text import canonical
 
@@ -46,7 +48,6 @@ _LOG = logging.getLogger("footnote.answer")
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
 
-RERANK_DEPTH = 50
 ABSTENTION_TEXT = "The indexed documents do not answer this question."
 
 
@@ -139,19 +140,21 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
     scores, order = await _fuse(question, engine, deadline, legs, degraded)
-    order = order[: max(question.top_k, RERANK_DEPTH)]
-    wanted = engine.rerank_by_default if question.rerank is None else question.rerank
-    if wanted and engine.reranker is not None:
-        order = await _rerank(question, engine, deadline, order, scores, degraded)
-    elif wanted:
+    final = {key: scores[key].fused for key in order}
+    wanted = _reranks(question, engine)
+    if wanted and engine.reranker is None:
         degraded.append("rerank: no reranker is set; fused order")
+    elif wanted and engine.reranker is not None:
+        found = await _rerank(question, engine, engine.reranker, deadline, order[: engine.rerank_depth], degraded)
+        scores.update({key: scores[key].model_copy(update={"rerank": score}) for key, score in found.items()})
+        final = blended(final, found, weight=engine.rerank_weight)
+        order.sort(key=lambda key: -final[key])  # stable: equal ones stay in fused order
     order = order[: question.top_k]
     stored = await engine.snapshot.passages(order, question.principals)
     kept = [key for key in order if key in stored]
     results = []
     for rank, key in enumerate(kept, 1):
-        one = scores[key]
-        results.append(result_of(rank, one.fused if one.rerank is None else one.rerank, one, stored[key]))
+        results.append(result_of(rank, final[key], scores[key], stored[key]))
     return results, degraded
 
 
@@ -230,30 +233,35 @@ async def _second_look(
 async def _rerank(
     question: Question,
     engine: Engine,
+    reranker: AnytimeReranker,
     deadline: Deadline,
-    order: list[str],
-    scores: dict[str, Scores],
+    candidates: Sequence[str],
     degraded: list[str],
-) -> list[str]:
-    assert engine.reranker is not None
+) -> dict[str, float]:
+    """The reranker's scores of the first candidates, as many as there is time for."""
     started = deadline.clock()
-    stored = await engine.snapshot.passages(order[:RERANK_DEPTH], question.principals)
-    candidates = [key for key in order[:RERANK_DEPTH] if key in stored]
-    found = await rerank_scores(
-        question.text,
-        [stored[key].passage.text for key in candidates],
-        engine.reranker,
-        engine.executor,
-        engine.budgets.rerank_ms,
-        deadline,
-    )
-    for key, score in zip(candidates, found, strict=False):
-        scores[key] = scores[key].model_copy(update={"rerank": score})
-    whole = len(found) == len(candidates)
-    if not whole:
-        degraded.append(f"rerank: {len(found)} of {len(candidates)} candidates scored")
-    deadline.record("rerank", engine.budgets.rerank_ms, started, "ok" if whole else "degraded")
-    return merged([*candidates, *(key for key in order if key not in stored)], found)
+    allowed = deadline.allow_ms(engine.budgets.rerank_ms)
+    try:
+        async with asyncio.timeout(_seconds(allowed)):
+            stored = await engine.snapshot.passages(candidates, question.principals)
+    except TimeoutError:
+        stored = {}
+    texts = {key: _reranked_text(stored[key]) for key in candidates if key in stored}
+    ends = None if allowed is None else started + allowed / 1000
+    found = await reranker.scores(question.text, list(texts.values()), ends)
+    outcome: StageOutcome = "ok"
+    scored, wanted = len(found.scores), len(texts) or len(candidates)
+    if scored < wanted:
+        outcome = "degraded" if scored else "failed" if found.trouble else "timeout"
+        why = "" if found.trouble is None else f"; {found.trouble}"
+        degraded.append(f"rerank: {scored} of {wanted} candidates scored{why}")
+    deadline.record("rerank", engine.budgets.rerank_ms, started, outcome)
+    return dict(zip(texts, found.scores, strict=False))
+
+
+def _reranked_text(stored: StoredPassage) -> str:
+    passage = stored.passage
+    return embedded_text(stored.document.title, passage.section, passage.text)
 
 
 async def _segmented(
@@ -434,6 +442,15 @@ def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention
 
 def _explanation(question: Question, engine: Engine) -> dict[str, object]:
     facts = engine.snapshot.facts
+    weight = engine.rerank_weight
+    reranking = (
+        {}
+        if engine.reranker is None or not _reranks(question, engine)
+        else {
+            "rerank": f"{1 - weight:.4g} * fused + {weight:.4g} * {engine.reranker.name}, whose scores are brought to "
+            "the mean and spread of the fused ones; a candidate that was not reached keeps its fused score"
+        }
+    )
     return {
         "mode": question.mode,
         "fusion": f"TM2C2: {engine.dense_weight:.4g} * dense + {1 - engine.dense_weight:.4g} * lexical, each less its "
@@ -443,7 +460,12 @@ def _explanation(question: Question, engine: Engine) -> dict[str, object]:
         "lexical_minimum": facts.lexical_minimum,
         "leg_depth": max(question.top_k, LEG_DEPTH_MIN),
         "query_terms": engine.analyzer.question_terms(question.text),
+        **reranking,
     }
+
+
+def _reranks(question: Question, engine: Engine) -> bool:
+    return engine.rerank_by_default if question.rerank is None else question.rerank
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -41,7 +41,7 @@ class Scores(Model):
     dense: float | None = Field(None, description="cosine similarity")
     lexical: float | None = Field(None, description="BM25")
     fused: float = Field(description="the fused score, 0 to 1")
-    rerank: float | None = None
+    rerank: float | None = Field(None, description="the reranker's own, on a scale of its own; null: not reached")
 
 
 class PassageModel(Model):
@@ -79,7 +79,7 @@ class Result(Model):
     """One ranked passage."""
 
     rank: int
-    score: float
+    score: float = Field(description="what results are ordered by: the fused score, blended with the reranker's")
     scores: Scores
     passage: PassageModel
     document: DocumentHeaderModel

@@ -6,8 +6,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from service.adapters.generator import Generator
-from service.adapters.reranker import Reranker
 from service.budget import Budgets, Clock
+from service.rerank import AnytimeReranker
 from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.snapshot import Snapshot
@@ -26,6 +26,8 @@ class Engine:
         lexical_feedback: whether telling terms of the best passages are added for a second look.
         reranker: None where none is set.
         rerank_by_default: what an absent `rerank` means.
+        rerank_depth: how many candidates are reranked at most.
+        rerank_weight: the reranker's in the final score, 0 to 1.
         generator: writes answers.
         answer_passages: how many passages an answer may draw on.
         abstain_below: the sufficiency probability under which nothing is answered.
@@ -40,8 +42,10 @@ class Engine:
     dense_weight: float
     dense_feedback: float
     lexical_feedback: bool
-    reranker: Reranker | None
+    reranker: AnytimeReranker | None
     rerank_by_default: bool
+    rerank_depth: int
+    rerank_weight: float
     generator: Generator
     answer_passages: int
     abstain_below: float

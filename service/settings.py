@@ -46,8 +46,14 @@ class ServiceSettings(IndexSettings):
     )
     answer_passages: int = Field(5, ge=1, le=50, description="passages an answer may draw on")
     guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
-    rerank: bool = Field(default=False, description="rerank by default")
-    reranker: Path | None = Field(None, description="folder of an exported cross-encoder (footnote export-reranker)")
+    rerank: bool = Field(default=False, description="rerank by default; needs a reranker")
+    rerank_depth: int = Field(50, ge=1, le=100, description="candidates that are reranked at most")
+    rerank_weight: float = Field(
+        0.5, ge=0, le=1, description="the reranker's weight in the final score; the fused score has the rest"
+    )
+    reranker: Path | None = Field(
+        None, description="folder of an exported cross-encoder (footnote export-reranker); used where rerank is on"
+    )
     generator: Literal["extractive"] = Field("extractive", description="what writes answers")
     abstain_below: float = Field(
         0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"

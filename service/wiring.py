@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from service.adapters.extractive import Extractive
-from service.adapters.reranker import OnnxCrossEncoder, Reranker
+from service.adapters.reranker import OnnxCrossEncoder
 from service.engine import Engine
 from service.holder import EngineHolder
+from service.rerank import AnytimeReranker
 from service.settings import ServiceSettings
 from store.analyzer import Analyzer
 from store.calibration import calibration_file, read_calibration
 from store.embedding import QueryEncoder
-from store.errors import FootnoteError, StoreCorrupt
+from store.errors import FootnoteError, StoreCorrupt, UsageError
 from store.files import sha256_file
 from store.forgotten import refuse_forgotten
 from store.fusion import DENSE_WEIGHT
@@ -36,6 +37,8 @@ class Service:
 
     Args:
         settings: everything it can be told.
+
+    Raises UsageError where it is told to rerank and by what is not, or cannot be.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -46,9 +49,7 @@ class Service:
             settings.executor_threads, thread_name_prefix="footnote", initializer=set_threads, initargs=(1,)
         )
         self.last_error: str | None = None
-        self._reranker: Reranker | None = (
-            None if settings.reranker is None else OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
-        )
+        self._reranker = _reranker(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
@@ -142,6 +143,8 @@ class Service:
         """Stop serving and release everything."""
         self.holder.swap(None)
         self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
+        if self._reranker is not None:
+            self._reranker.close()
 
     def _close_later(self, snapshot: LocalSnapshot) -> None:
         """Close on the executor: the last lease may end on the event loop, which must not wait for files."""
@@ -167,7 +170,9 @@ class Service:
             dense_feedback=settings.dense_feedback,
             lexical_feedback=settings.lexical_feedback,
             reranker=self._reranker,
-            rerank_by_default=settings.rerank and self._reranker is not None,
+            rerank_by_default=settings.rerank,
+            rerank_depth=settings.rerank_depth,
+            rerank_weight=settings.rerank_weight,
             generator=Extractive(),
             answer_passages=settings.answer_passages,
             abstain_below=settings.abstain_below,
@@ -206,6 +211,21 @@ class Service:
             opened = open_query_encoder(Path(self.settings.index), manifest, threads=self.settings.encoder_threads)
             self._encoder = (admitted, opened)
         return self._encoder[1]
+
+
+def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:
+    """The reranker that is set, warm."""
+    if settings.reranker is None:
+        if settings.rerank:
+            raise UsageError(
+                "rerank is on, but no reranker is set.",
+                fix="Export one with `footnote export-reranker` and set FOOTNOTE_RERANKER=FOLDER, or set rerank=false.",
+            )
+        return None
+    model = OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
+    reranker = AnytimeReranker(model, time.monotonic, threads=max(settings.executor_threads // 2, 1))
+    reranker.warm()
+    return reranker
 
 
 def _what_is_wrong(error: Exception, generation: int | None) -> str:

@@ -3,11 +3,15 @@
 Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023, section 4: each leg's
 score is shifted by its smallest possible value (cosine: -1, BM25: 0) and divided by the query's largest shifted score;
 the fused score is alpha * dense + (1 - alpha) * lexical.
+
+A reranker's scores are blended with the fused ones, not put in their place: what both legs agree on is evidence too,
+and a reranker that knows little of these texts must not undo it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 DENSE_WEIGHT = 0.8
 
@@ -43,3 +47,38 @@ def convex(
     return {
         key: dense_weight * dense_unit.get(key, 0.0) + (1.0 - dense_weight) * lexical_unit.get(key, 0.0) for key in keys
     }
+
+
+def blended(fused: Mapping[str, float], rerank: Mapping[str, float], *, weight: float) -> dict[str, float]:
+    """(1 - weight) * fused + weight * rerank for every candidate of `fused`, whether it has a rerank score or not.
+
+    Rerank scores have no scale of their own (logits, sums of cosines). They are brought to the fused scores' mean and
+    spread over the candidates that have both, so that blending moves their mean nowhere. For a candidate that was not
+    reached the fused score stands in: on that scale it is the score that changes nothing, so that the candidate is
+    neither favoured nor punished for not having been reached. One candidate alone, or equal scores, say nothing about
+    an order: the fused scores stay.
+
+    Args:
+        fused: scores of all candidates.
+        rerank: finite scores of some of them, on any scale; others are ignored.
+        weight: of the rerank scores, 0 to 1.
+    """
+    both = [key for key in rerank if key in fused]
+    theirs_mean, theirs_spread = _mean_and_spread([rerank[key] for key in both])
+    if theirs_spread == 0:
+        return dict(fused)
+    mean, spread = _mean_and_spread([fused[key] for key in both])
+    found = dict(fused)
+    for key in both:
+        on_scale = mean + (rerank[key] - theirs_mean) / theirs_spread * spread
+        found[key] = (1 - weight) * fused[key] + weight * on_scale
+    return found
+
+
+def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation; no spread where it is lost in rounding."""
+    if not values:
+        return 0.0, 0.0
+    mean = math.fsum(values) / len(values)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    return mean, spread if spread > 1e-9 * max(map(abs, values)) else 0.0

@@ -10,6 +10,8 @@ import numpy as np
 
 from store.errors import UsageError
 
+_TOKEN_CHARS_MAX = 40  # of a text are tokenized for each token that the model reads
+
 
 class Reranker(Protocol):
     """Scores pairs; larger is better. Blocking; called in batches on an executor."""
@@ -44,12 +46,14 @@ class OnnxCrossEncoder:
                 fix="Export one: `footnote export-reranker MODEL FOLDER`.",
             )
         self.name = folder.name
+        self._text_chars_max = max_tokens * _TOKEN_CHARS_MAX
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens, strategy="only_second")
         self._tokenizer.enable_padding()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
@@ -57,7 +61,7 @@ class OnnxCrossEncoder:
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """One score for each text: the model's only logit."""
-        encoded = self._tokenizer.encode_batch([(question, text) for text in texts])
+        encoded = self._tokenizer.encode_batch([(question, text[: self._text_chars_max]) for text in texts])
         feeds: dict[str, Any] = {
             "input_ids": np.array([one.ids for one in encoded], np.int64),
             "attention_mask": np.array([one.attention_mask for one in encoded], np.int64),

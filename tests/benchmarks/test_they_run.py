@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -41,6 +42,33 @@ def test_side_by_side_leaves_out_what_is_not_installed(small_index):
 
 def test_indexer_memory():
     assert "300" in run("benchmarks.indexer_memory", "300").splitlines()[1]
+
+
+@pytest.mark.model
+def test_anytime_rerank(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOOTNOTE_EVALUATION_CACHE", str(tmp_path / "cache"))
+    animals = ["otter", "heron", "badger", "lynx"]
+    files = {
+        "corpus.jsonl": [{"_id": one, "title": one, "text": f"The {one} sleeps by day."} for one in animals],
+        "queries.jsonl": [{"_id": f"q-{one}", "text": f"when does it sleep, the {one}?"} for one in animals],
+    }
+    (tmp_path / "set" / "qrels").mkdir(parents=True)
+    for name, rows in files.items():
+        (tmp_path / "set" / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judged = "".join(f"q-{one}\t{one}\t1\n" for one in animals)
+    (tmp_path / "set" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    plot = tmp_path / "plot.svg"
+
+    said = run(
+        "benchmarks.anytime_rerank", str(tmp_path / "set"), "--shape", "1x32", "--embedding", "hash:64",
+        "--budgets", "[1, 2000]", "--plot", str(plot),
+    )  # fmt: skip
+
+    assert "4 questions of set, stand-in 1x32" in said
+    rows = [line.split() for line in said.splitlines()[-5:-1]]
+    assert [row[0] for row in rows] == ["0", "1", "2000", "unlimited"]
+    assert float(rows[-1][1]) == 4.0  # all candidates scored
+    assert ET.parse(plot).getroot().tag.endswith("svg")
 
 
 @pytest.mark.nightly

@@ -93,7 +93,7 @@ def test_a_reranker_that_is_set_is_measured_on(animals, tmp_path, monkeypatch):
 
     kept = read_run(tmp_path / "run" / "animals.json")
     assert [one.candidate for one in found.comparisons] == ["rerank"]
-    assert found.comparisons[0].difference.losses == 2  # those whose text names the animal
+    assert found.comparisons[0].difference.losses == 8  # titles name the animals
     assert kept.configurations["rerank"].changes == {"rerank": True}
     assert "rerank" in kept.latency_by_question["rerank"]["q-otter"]
     assert "rerank" not in kept.latency_by_question["hybrid"]["q-otter"]

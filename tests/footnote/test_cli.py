@@ -102,6 +102,7 @@ def test_what_is_wrong_is_one_message_and_no_traceback(place, arguments, code, s
         (["index", "notes"], {"FOOTNOTE_LANGUAGE": "klingon"}, 2, "unknown stemming language 'klingon'"),
         (["serve"], {"FOOTNOTE_ALLOWED_HOSTS": "example.com"}, 2, "FOOTNOTE_ALLOWED_HOSTS cannot be read"),
         (["serve", "--workers", "2", "--port", "0"], {"FOOTNOTE_RERANKER": "/nowhere"}, 2, "/nowhere"),
+        (["serve"], {"FOOTNOTE_RERANK": "true"}, 2, "no reranker is set"),
         (["serve"], {"FOOTNOTE_ADMIN_TOKEN": ""}, 2, "admin_token"),
     ],
 )

@@ -42,3 +42,22 @@ def test_an_exported_model_agrees_with_the_original(tmp_path):
     )
     with pytest.raises(UsageError, match="exists"):
         export_cross_encoder(str(tmp_path / "tiny"), tmp_path / "exported")
+
+
+@pytest.mark.model
+def test_a_model_without_a_trained_score_is_refused_rather_than_given_random_weights(tmp_path):
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from indexer.encoder import export_cross_encoder
+    from indexer.model import locate
+
+    shape = BertConfig(
+        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, num_labels=3
+    )
+    BertForSequenceClassification(shape).save_pretrained(tmp_path / "three")
+
+    with pytest.raises(UsageError, match="architecture BertModel"):
+        export_cross_encoder(str(locate("all-MiniLM-L6-v2")), tmp_path / "exported")
+    with pytest.raises(UsageError, match="3 labels"):
+        export_cross_encoder(str(tmp_path / "three"), tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()

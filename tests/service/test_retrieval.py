@@ -11,7 +11,6 @@ import pytest
 from service.answer import search
 from service.budget import Budgets, Deadline, StageOverrun
 from service.question import Question, Turn, condense
-from service.rerank import merged, rerank_scores
 from store.errors import LegUnavailable, SpaceMismatch
 
 
@@ -104,41 +103,6 @@ def test_results_are_ranked_and_scored_by_stage(engine):
 
 def test_asking_to_rerank_without_a_reranker_is_reported(engine):
     assert any("rerank" in message for message in ask(engine, rerank=True).degraded)
-
-
-class CountingReranker:
-    name = "counting"
-
-    def __init__(self, advance=lambda: None):
-        self._advance = advance
-
-    def score(self, question, texts):
-        self._advance()
-        return [float(len(text)) for text in texts]
-
-
-def test_reranking_reorders_by_score(engine):
-    longest_first = dataclasses.replace(engine, reranker=CountingReranker())
-    response = ask(longest_first, rerank=True)
-
-    lengths = [len(one.passage.text) for one in response.results]
-    assert lengths == sorted(lengths, reverse=True)
-    assert response.degraded == []
-
-
-def test_reranking_stops_at_its_budget_and_keeps_what_it_has(engine):
-    now = [0.0]
-
-    def advance():
-        now[0] += 0.06
-
-    deadline = Deadline(lambda: now[0], None)
-    work = rerank_scores("q", ["text"] * 40, CountingReranker(advance), engine.executor, 200, deadline)
-
-    scores = asyncio.run(work)
-
-    assert len(scores) == 12  # three batches of four, 60 ms each; a fourth would not fit in 200 ms
-    assert merged(["a", "b", "c"], [1.0, 2.0]) == ["b", "a", "c"]
 
 
 def test_a_short_follow_up_is_asked_together_with_what_it_leans_on():
