@@ -24,7 +24,7 @@ from store.local import read_manifest
 CHUNK_TOKENS = (64, 128, 254)
 WEIGHTS = tuple(step / 10 for step in range(11))
 
-DIMENSIONS = ("leg", "fusion", "header", "rerank", "chunk")
+DIMENSIONS = ("leg", "fusion", "feedback", "header", "rerank", "chunk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def dimensions(
     makers: dict[str, Callable[[], Dimension]] = {
         "leg": lambda: Dimension("leg", [Configuration("lexical", "lexical"), Configuration("dense", "dense")]),
         "fusion": lambda: _fusion(weights),
+        "feedback": lambda: _feedback(serving),
         "header": lambda: _header(indexing, own_corpus=own_corpus),
         "rerank": lambda: _rerank(serving),
         "chunk": lambda: _chunk(chunk_tokens, passage_tokens, own_corpus=own_corpus),
@@ -109,6 +110,22 @@ def judge(found: Sequence[Dimension], reports: Sequence[SetReport], *, measure: 
 def _fusion(weights: Sequence[float]) -> Dimension:
     fusions = [*fixed_weights(weights), reciprocal_rank()]
     return Dimension("fusion", [Configuration(one.name, "hybrid", fusion=one) for one in fusions])
+
+
+def _feedback(serving: ServiceSettings) -> Dimension:
+    dense = 0.0 if serving.dense_feedback else 0.2
+    lexical = not serving.lexical_feedback
+    return Dimension(
+        "feedback",
+        [
+            Configuration(f"dense feedback {dense:g}", "hybrid", serving={"dense_feedback": dense}),
+            Configuration(
+                "lexical feedback" if lexical else "no lexical feedback",
+                "hybrid",
+                serving={"lexical_feedback": lexical},
+            ),
+        ],
+    )
 
 
 def _header(indexing: IndexerSettings, *, own_corpus: bool) -> Dimension:

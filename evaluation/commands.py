@@ -189,7 +189,9 @@ def ablate(
     sets: SetsArgument,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="leg, fusion, header, rerank, chunk; all by default. May be given again."),
+        typer.Option(
+            "--only", help="leg, fusion, feedback, header, rerank, chunk; all by default. May be given again."
+        ),
     ] = None,
     chunks: Annotated[
         list[int] | None,

@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evaluation.configurations import Configuration
+from evaluation.coverage import NAMES as COVERAGE
+from evaluation.coverage import Stretch, coverage
 from evaluation.fusions import LegScores
 from evaluation.measures import best_passage_ranking, percentile, ranking_measures
 from evaluation.sets import QuestionSet, SetQuestion
 from evaluation.shown import Shown
 from service.answer import LEG_DEPTH_MIN, search
 from service.budget import Deadline
-from service.contract import Mode
+from service.contract import Mode, Result
 from service.engine import Engine
 from service.legs import ask_legs, fill_dense
 from service.question import ANYONE, Question
@@ -68,6 +70,7 @@ class _Tally:
     rankings: dict[str, list[str]] = field(default_factory=dict)
     times_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     degraded: int = 0
+    covered: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 async def measure_retrieval(
@@ -111,6 +114,8 @@ async def _serve(
         tally.degraded += bool(response.degraded)
         found = [(sys.intern(result.passage.document_id), result.score) for result in response.results]
         tally.rankings[one.id] = list(best_passage_ranking(found))[:DOCUMENTS]
+        if one.answers:
+            tally.covered[one.id] = coverage(map(_stretch, response.results), one.answers)
         passages = ((one.document.id, one.document.title, one.passage.text) for one in response.results)
         shown.note(tally.rankings[one.id], passages)
         advance()
@@ -177,9 +182,19 @@ async def _legs(question: Question, engine: Engine, depth: int) -> tuple[LegScor
     return scores, bool(found.degraded), took_ms
 
 
+def _stretch(result: Result) -> tuple[Stretch, str]:
+    passage = result.passage
+    return Stretch(passage.document_id, passage.start, passage.end), passage.text
+
+
 def _measured(configuration: Configuration, questions: QuestionSet, tally: _Tally) -> Measured:
     falling = {key: {one: -float(rank) for rank, one in enumerate(ids)} for key, ids in tally.rankings.items()}
     measures, by_question = ranking_measures(questions.qrels, falling)
+    if tally.covered:
+        for name in COVERAGE:
+            measures[name] = sum(one[name] for one in tally.covered.values()) / len(tally.covered)
+        for key, found in tally.covered.items():
+            by_question[key].update(found)
     by_stage: dict[str, list[float]] = {}
     for times in tally.times_ms.values():
         for stage, took_ms in times.items():

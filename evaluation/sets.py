@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from evaluation.coverage import Stretch
 from store.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class SetQuestion:
-    """One question. `answerable` is None where the set does not say."""
+    """One question. `answerable` is None where the set does not say; `answers` are where its documents hold one."""
 
     id: str
     text: str
     answerable: bool | None = None
     quote: str | None = None
+    answers: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,26 @@ def _question(row: dict[str, Any], path: Path) -> SetQuestion:
     if identifier is None or not isinstance(text, str):
         raise UsageError(f"{path}: a question needs `_id` and `text`; found {sorted(row)}.")
     answerable = row.get("answerable")
-    return SetQuestion(str(identifier), text, answerable if isinstance(answerable, bool) else None, row.get("quote"))
+    return SetQuestion(
+        str(identifier),
+        text,
+        answerable if isinstance(answerable, bool) else None,
+        row.get("quote"),
+        tuple(_answers(row)),
+    )
+
+
+def _answers(row: dict[str, Any]) -> Iterator[Stretch]:
+    """Marked answers without the white space around them: `doc`, and `answers` of `text` and `start`."""
+    document = row.get("doc")
+    answers = row.get("answers")
+    if document is None or not isinstance(answers, list):
+        return
+    for one in answers:
+        if isinstance(one, dict) and isinstance(one.get("text"), str) and isinstance(one.get("start"), int):
+            text = one["text"].strip()
+            start = one["start"] + one["text"].index(text)
+            yield Stretch(str(document), start, start + len(text))
 
 
 def _qrels(path: Path) -> dict[str, dict[str, int]]:

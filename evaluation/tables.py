@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evaluation.coverage import NAMES, WORDS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.table import Table
 
     from evaluation.ablation import Ablated
     from evaluation.comparison import SetComparison
@@ -35,6 +38,8 @@ def print_report(report: SetReport) -> None:
         total = one.latency_ms.get("total", {"p50": float("nan"), "p99": float("nan")})
         table.add_row(escape(one.name), *measures, f"{total['p50']:.1f}", f"{total['p99']:.1f}")
     console.print(table)
+    if any(NAMES[0] in one.measures for one in report.measured):
+        console.print(_coverage(report))
     for one in report.measured:
         stages = ", ".join(
             f"{name} {value['p50']:.1f} / {value['p99']:.1f}"
@@ -53,6 +58,20 @@ def print_report(report: SetReport) -> None:
             answers.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
         console.print(answers)
     console.print(f"per-question results: {report.results_file}", soft_wrap=True, markup=False)
+
+
+def _coverage(report: SetReport) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = "answer covered whole, in so many words of context"
+    table = Table(title=title, title_justify="left")
+    for name in ("mode", *(f"{words:,}" for words in WORDS)):
+        table.add_column(name, justify="left" if name == "mode" else "right")
+    for one in report.measured:
+        if NAMES[0] in one.measures:
+            table.add_row(escape(one.name), *(f"{one.measures[name]:.3f}" for name in NAMES))
+    return table
 
 
 def print_comparison(found: Sequence[SetComparison], measure: str, *, permutations: int) -> None:

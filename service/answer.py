@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -30,12 +30,15 @@ from service.contract import (
 )
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
+from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse, with_markers
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import merged, rerank_scores
+from service.segments import with_segments
 from service.sentences import SentenceStream
 from store.fusion import convex, normalised
+from store.snapshot import Vector
 from store.text import canonical
 
 _LOG = logging.getLogger("footnote.answer")
@@ -57,6 +60,8 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
     results, degraded = await retrieve(question, engine, deadline)
+    if question.segment_words is not None:
+        results = await _segmented(question, question.segment_words, results, engine, deadline, degraded)
     return SearchResponse(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
@@ -133,7 +138,7 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     depth = max(question.top_k, LEG_DEPTH_MIN)
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
-    scores, order = await _fuse(engine, deadline, legs, degraded)
+    scores, order = await _fuse(question, engine, deadline, legs, degraded)
     order = order[: max(question.top_k, RERANK_DEPTH)]
     wanted = engine.rerank_by_default if question.rerank is None else question.rerank
     if wanted and engine.reranker is not None:
@@ -151,18 +156,45 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
 
 
 async def _fuse(
-    engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
+    question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
 ) -> tuple[dict[str, Scores], list[str]]:
-    facts = engine.snapshot.facts
     started = deadline.clock()
     dense, lexical = legs.dense or {}, legs.lexical or {}
-    outcome = "ok"
+    position = {key: number for number, key in enumerate(dict.fromkeys([*dense, *lexical]))}
+    fused: dict[str, float] = {}
+    order: list[str] = []
+    fallback = "candidates beyond the dense leg's depth count as its minimum"
+    outcome: StageOutcome = "ok"
     try:
         async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.fuse_ms))):
             dense = await fill_dense(engine.snapshot, legs)
+            fallback = "no second look with the best passages' help"
+            fused, order = _ranked(engine, legs, dense, lexical, position)
+            if legs.vector is not None and dense and lexical:
+                again = await _second_look(
+                    question, engine, legs.vector, dense, lexical, [(k, fused[k]) for k in order]
+                )
+                fused, order = _ranked(engine, legs, *again, position)
     except TimeoutError:
         outcome = "degraded"
-        degraded.append("fuse: candidates beyond the dense leg's depth count as its minimum")
+        degraded.append(f"fuse: {fallback}")
+        fused, order = _ranked(engine, legs, dense, lexical, position)
+    deadline.record("fuse", engine.budgets.fuse_ms, started, outcome)
+    scores = {
+        key: Scores(dense=dense.get(key), lexical=lexical.get(key), fused=fused[key], rerank=None) for key in order
+    }
+    return scores, order
+
+
+def _ranked(
+    engine: Engine,
+    legs: LegResults,
+    dense: Mapping[str, float],
+    lexical: Mapping[str, float],
+    position: Mapping[str, int],
+) -> tuple[dict[str, float], list[str]]:
+    """Fused scores of the legs that were asked, and the ids by them; equal ones as the legs gave them."""
+    facts = engine.snapshot.facts
     if legs.dense is not None and legs.lexical is not None:
         fused = convex(
             dense,
@@ -175,13 +207,24 @@ async def _fuse(
         fused = normalised(dense, facts.dense_minimum)
     else:
         fused = normalised(lexical, facts.lexical_minimum)
-    position = {key: number for number, key in enumerate([*(legs.dense or {}), *(legs.lexical or {})])}
-    order = sorted(fused, key=lambda key: (-fused[key], position[key]))
-    deadline.record("fuse", engine.budgets.fuse_ms, started, "ok" if outcome == "ok" else "degraded")
-    scores = {
-        key: Scores(dense=dense.get(key), lexical=lexical.get(key), fused=fused[key], rerank=None) for key in order
-    }
-    return scores, order
+    return fused, sorted(fused, key=lambda key: (-fused[key], position[key]))
+
+
+async def _second_look(
+    question: Question,
+    engine: Engine,
+    vector: Vector,
+    dense: dict[str, float],
+    lexical: dict[str, float],
+    best: Sequence[tuple[str, float]],
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Both legs' scores of the same candidates with what the best of them say, as far as that is switched on."""
+    ids = list(dense)
+    if engine.dense_feedback > 0:
+        dense = dict(zip(ids, await dense_again(engine, vector, best, ids), strict=True))
+    if engine.lexical_feedback:
+        lexical = dict(await lexical_again(question, engine, best, ids))
+    return dense, lexical
 
 
 async def _rerank(
@@ -211,6 +254,29 @@ async def _rerank(
         degraded.append(f"rerank: {len(found)} of {len(candidates)} candidates scored")
     deadline.record("rerank", engine.budgets.rerank_ms, started, "ok" if whole else "degraded")
     return merged([*candidates, *(key for key in order if key not in stored)], found)
+
+
+async def _segmented(
+    question: Question, words: int, results: list[Result], engine: Engine, deadline: Deadline, degraded: list[str]
+) -> list[Result]:
+    """Results merged into segments; as they are where the time is up."""
+
+    async def read() -> dict[str, str]:
+        texts = {}
+        for document in {one.document.id: one.document for one in results}.values():
+            stored = await engine.snapshot.document(
+                id=document.id, version=document.version, principals=question.principals
+            )
+            if stored is not None:
+                texts[document.id] = stored.text
+        return texts
+
+    try:
+        texts = await deadline.stage("segments", None, read())
+    except StageOverrun as overrun:
+        degraded.append(f"segments: {overrun}; results are not merged")
+        return results
+    return with_segments(results, texts, words)
 
 
 async def _weigh(
@@ -372,6 +438,7 @@ def _explanation(question: Question, engine: Engine) -> dict[str, object]:
         "mode": question.mode,
         "fusion": f"TM2C2: {engine.dense_weight:.4g} * dense + {1 - engine.dense_weight:.4g} * lexical, each less its "
         "least possible score and divided by its largest",
+        "feedback": {"dense_share": engine.dense_feedback, "lexical": engine.lexical_feedback},
         "dense_minimum": facts.dense_minimum,
         "lexical_minimum": facts.lexical_minimum,
         "leg_depth": max(question.top_k, LEG_DEPTH_MIN),

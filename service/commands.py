@@ -35,6 +35,17 @@ def search(
     filter: FilterOption = None,  # noqa: A002  # the option's name
     rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Rerank or not.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Tell how the scores came about.")] = False,
+    segment_words: Annotated[
+        int | None,
+        typer.Option(
+            "--segments",
+            metavar="WORDS",
+            min=0,
+            max=2_000,
+            help="Merge neighbouring results, and grow each to at least so many words.",
+            show_default=False,
+        ),
+    ] = None,
     no_budgets: NoBudgets = False,
     index: IndexOption = None,
     json: JsonOption = False,
@@ -46,7 +57,16 @@ def search(
     with _service(index, no_budgets) as service, service.holder.lease() as engine:
         settings = service.settings
         wanted = top_k or settings.top_k
-        question = _question(query, settings, mode=mode, top_k=wanted, filter=filter, rerank=rerank, explain=explain)
+        question = _question(
+            query,
+            settings,
+            mode=mode,
+            top_k=wanted,
+            filter=filter,
+            rerank=rerank,
+            explain=explain,
+            segment_words=segment_words,
+        )
         response = asyncio.run(run(question, engine, Deadline(engine.clock, None)))
     if json:
         typer.echo(response.model_dump_json(indent=2))
@@ -63,10 +83,12 @@ def _show(response: SearchResponse) -> None:
         )
         path = " > ".join(result.passage.section)
         typer.secho(f"{result.rank:>3}. {result.document.title or result.document.id}", bold=True)
-        typer.echo(f"     {result.document.id} [{result.passage.start}:{result.passage.end}]  {path}")
+        shown = result.segment or result.passage
+        typer.echo(f"     {result.document.id} [{shown.start}:{shown.end}]  {path}")
         typer.echo(f"     {scores}")
-        text = " ".join(result.passage.text.split())
-        typer.echo(f"     {text[:240]}{'...' if len(text) > 240 else ''}\n")
+        text = " ".join(shown.text.split())
+        most = 240 if result.segment is None else 2_000
+        typer.echo(f"     {text[:most]}{'...' if len(text) > most else ''}\n")
     stages = ", ".join(f"{one.name} {one.took_ms:.1f} ms" for one in response.stages)
     typer.echo(f"generation {response.generation}; {stages}")
     for message in response.degraded:

@@ -66,6 +66,15 @@ class DocumentHeaderModel(Model):
     metadata: dict[str, Any]
 
 
+class Segment(Model):
+    """A stretch of a document around passages that were found in it: text == canonical[start:end]."""
+
+    text: str
+    start: int
+    end: int
+    passage_ids: list[str] = Field(description="the passages found in it, best first")
+
+
 class Result(Model):
     """One ranked passage."""
 
@@ -74,6 +83,7 @@ class Result(Model):
     scores: Scores
     passage: PassageModel
     document: DocumentHeaderModel
+    segment: Segment | None = Field(None, description="only where segments were asked for")
 
 
 class StageReport(Model):

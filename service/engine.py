@@ -22,6 +22,8 @@ class Engine:
         encoder: embeds questions; None where the snapshot admits none (then the dense leg needs a vector).
         analyzer: the index's own, for weighing evidence and checking sentences.
         dense_weight: the dense leg's in fusion, 0 to 1.
+        dense_feedback: share of the best passages' vectors in the question's for a second look; 0: none.
+        lexical_feedback: whether telling terms of the best passages are added for a second look.
         reranker: None where none is set.
         rerank_by_default: what an absent `rerank` means.
         generator: writes answers.
@@ -36,6 +38,8 @@ class Engine:
     encoder: QueryEncoder | None
     analyzer: Analyzer
     dense_weight: float
+    dense_feedback: float
+    lexical_feedback: bool
     reranker: Reranker | None
     rerank_by_default: bool
     generator: Generator

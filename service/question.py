@@ -34,6 +34,7 @@ class Question:
         vector: the question's vector where the caller brings it.
         guardrail: whether unsupported sentences are withheld or flagged.
         explain: whether search tells how each score came about.
+        segment_words: merge neighbouring results into segments of at least so many words; None: do not.
     """
 
     request_id: str
@@ -46,6 +47,7 @@ class Question:
     vector: Vector | None = None
     guardrail: GuardrailMode = "verified"
     explain: bool = False
+    segment_words: int | None = None
 
 
 _FOLLOW_UP_CHARS_MAX = 60

@@ -35,6 +35,15 @@ class ServiceSettings(IndexSettings):
     dense_weight: float | None = Field(
         None, ge=0, le=1, description="the dense leg's weight in fusion; absent: as calibrated for the index, else 0.8"
     )
+    dense_feedback: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="share of the best passages' vectors in the question's for a second look; 0: none",
+    )
+    lexical_feedback: bool = Field(
+        default=False, description="add telling terms of the best passages for a second look (RM3)"
+    )
     answer_passages: int = Field(5, ge=1, le=50, description="passages an answer may draw on")
     guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
     rerank: bool = Field(default=False, description="rerank by default")

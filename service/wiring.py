@@ -164,6 +164,8 @@ class Service:
             encoder=encoder,
             analyzer=Analyzer.from_name(snapshot.facts.analyzer),
             dense_weight=self._dense_weight(snapshot.facts.name),
+            dense_feedback=settings.dense_feedback,
+            lexical_feedback=settings.lexical_feedback,
             reranker=self._reranker,
             rerank_by_default=settings.rerank and self._reranker is not None,
             generator=Extractive(),

@@ -138,6 +138,12 @@ class ExactSnapshot:
             for row in rows
         ]
 
+    async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
+        """As `Snapshot.vectors`."""
+        rows = {row.passage.passage.id: number for number, row in enumerate(self._rows)}
+        chosen = np.array([rows[passage_id] for passage_id in passage_ids], np.int64)
+        return np.asarray(self._vectors[chosen], np.float32)
+
     async def term_weights(self, text: str) -> Mapping[str, float]:
         """The terms of `text` in any of the index's languages, with their inverse passage frequency."""
         return {term: self._inverse_frequency(term) for term in self._analyzer.all_terms(text)}

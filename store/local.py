@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from store.analyzer import Analyzer
-from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder
+from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder, Vectors
 from store.errors import FormatUnsupported, IndexMissing, LegUnavailable, SpaceMismatch, StoreCorrupt
 from store.files import SharedHold, check_file, read_regular
 from store.filters import Filter
@@ -182,6 +182,16 @@ class LocalSnapshot:
             return [LegScores(*pair) for pair in zip(dense, lexical, strict=True)]
 
         return await self._run(score)
+
+    async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
+        """Stored vectors, float32, shape (ids, dimension), in the order given; raises KeyError for an unknown id."""
+
+        def read() -> Vectors:
+            by_id = self.reader.rows_of_ids(passage_ids)
+            rows = np.array([by_id[passage_id] for passage_id in passage_ids], np.int64)
+            return np.asarray(self._vectors[rows], np.float32)
+
+        return await self._run(read)
 
     async def term_weights(self, text: str) -> Mapping[str, float]:
         """The terms of `text` in any of the index's languages, with their inverse passage frequency."""

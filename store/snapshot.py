@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from store.embedding import EmbeddingSpace
+from store.embedding import EmbeddingSpace, Vectors
 from store.filters import Filter
 from store.passages import StoredDocument, StoredPassage
 
@@ -90,6 +90,10 @@ class Snapshot(Protocol):
 
     async def score(self, query: LegQuery, passage_ids: Sequence[str]) -> list[LegScores]:
         """Exact scores of given passages, in the order given; raises KeyError for an unknown id."""
+        ...
+
+    async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
+        """Stored vectors, float32, shape (ids, dimension), in the order given; raises KeyError for an unknown id."""
         ...
 
     async def term_weights(self, text: str) -> Mapping[str, float]:

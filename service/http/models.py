@@ -35,6 +35,12 @@ class SearchRequest(Asked):
 
     query: str = Field(description="at most 64 kB of UTF-8")
     explain: bool = Field(default=False, description="tell how scores come about")
+    segment_words: int | None = Field(
+        None,
+        ge=0,
+        le=2_000,
+        description="merge neighbouring results into segments, each grown to at least so many words; 0: only merge",
+    )
     vector: list[FiniteFloat] | None = Field(
         None,
         max_length=VECTOR_MAX,

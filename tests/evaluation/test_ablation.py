@@ -24,7 +24,7 @@ def run(folder, place, *, serving=None, **changes):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"wanted": ["legs"]}, "unknown part 'legs'; known: leg, fusion, header, rerank, chunk"),
+        ({"wanted": ["legs"]}, "unknown part 'legs'; known: leg, fusion, feedback, header, rerank, chunk"),
         ({"weights": [0.5, 1.2]}, "from 0 to 1, found 1.2"),
         ({"chunk_tokens": [4]}, "passage_tokens"),
     ],
@@ -46,6 +46,7 @@ def test_every_part_is_compared_with_the_default_and_kept(animals, tmp_path):
         "leg": ["lexical", "dense"],
         "fusion": ["weight 0", "weight 0.8", "rrf 60"],
         "header": ["no header"],
+        "feedback": ["dense feedback 0", "lexical feedback"],
         "rerank": [],
         "chunk": ["chunk 32"],  # 254 is the default's own length
     }

@@ -29,7 +29,7 @@ def test_the_service_s_own_weight_ranks_as_the_service_does(animals, tmp_path, m
     make_index(tmp_path / "index", animals / "corpus.jsonl", passage_tokens=32)
     (own,) = fixed_weights([DENSE_WEIGHT])
     chosen = [Configuration("hybrid", "hybrid"), Configuration(own.name, "hybrid", fusion=own)]
-    service = Service(ServiceSettings(index=tmp_path / "index", budgets=False))
+    service = Service(ServiceSettings(index=tmp_path / "index", budgets=False, dense_feedback=0.0))
     steps = []
     try:
         service.reload()

@@ -176,6 +176,17 @@ class TestEveryImplementation:
         assert [one.lexical for one in run(snapshot.score(LegQuery(None, vector), given))] == [None] * 3
         assert run(snapshot.score(LegQuery("cat", vector), [])) == []
 
+    def test_vectors_of_given_passages_give_the_scores_of_the_leg(self, opened):
+        snapshot, made = opened(*(make_document(f"d{i}", text) for i, text in enumerate(["cat dog", "dog", "eel cat"])))
+        (vector,) = made.encoder.encode_queries(["cat"])
+        hits = run(snapshot.dense(vector, 9, None, ANYONE))
+        vectors = run(snapshot.vectors([hit.passage_id for hit in hits]))
+        assert vectors.dtype == np.float32
+        assert vectors @ vector == pytest.approx([hit.score for hit in hits], abs=1e-5)
+        assert run(snapshot.vectors([])).shape == (0, len(vector))
+        with pytest.raises(KeyError):
+            run(snapshot.vectors(["nobody"]))
+
     def test_rare_terms_weigh_more_and_unknown_ones_most(self, opened):
         snapshot, _ = opened(make_document("a", "cat dog"), make_document("b", "cat"))
         weights = run(snapshot.term_weights("unknown dog cat the"))

@@ -1,0 +1,62 @@
+"""A second look at the candidates, with what the best of the first look say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from service.engine import Engine
+from service.question import Question
+from store.feedback import moved, telling_terms
+from store.snapshot import LegQuery, Vector
+
+PASSAGES = 10
+"""Passages of the first look that are believed; the softmax lets few of them count."""
+
+TERMS = 10
+QUESTION_TIMES = 6
+"""How often the question's own terms count, beside terms added once each."""
+
+_WORD = re.compile(r"\w+")
+
+
+async def dense_again(
+    engine: Engine, vector: Vector, best: Sequence[tuple[str, float]], ids: Sequence[str]
+) -> list[float]:
+    """Dense scores of candidates, in the order given, for the question's vector moved towards the best passages'.
+
+    Args:
+        best: ids and fused scores, best first.
+    """
+    vectors = await engine.snapshot.vectors(ids)
+    place = {key: number for number, key in enumerate(ids)}
+    believed = best[:PASSAGES]
+    query = moved(
+        vector, vectors[[place[key] for key, _ in believed]], [score for _, score in believed], engine.dense_feedback
+    )
+    # Not a BLAS product: equal vectors must score equal to the last bit, so that ties stay ties.
+    scores: list[float] = np.einsum("ij,j->i", vectors, query).tolist()
+    return scores
+
+
+async def lexical_again(
+    question: Question, engine: Engine, best: Sequence[tuple[str, float]], ids: Sequence[str]
+) -> Mapping[str, float]:
+    """Lexical scores by id of candidates that share a term with the question and the words added to it."""
+    scores = dict(best[:PASSAGES])
+    stored = await engine.snapshot.passages(list(scores), question.principals)
+    texts = [one.passage.text for one in stored.values()]
+    words: dict[str, str] = {}  # a term, and a word that has it
+    for text in texts:
+        for word in _WORD.findall(text):
+            for term in engine.analyzer.terms(word)[:1]:
+                words.setdefault(term, word)
+    weights = await engine.snapshot.term_weights(" ".join(words.values()))
+    known = set(engine.analyzer.terms(question.text))
+    terms = [engine.analyzer.terms(text) for text in texts]
+    added = telling_terms(terms, [scores[key] for key in stored], weights, known, TERMS)
+    asked = " ".join([question.text] * QUESTION_TIMES + [words[term] for term in added if term in words])
+    found = await engine.snapshot.score(LegQuery(asked, None), ids)
+    return {key: one.lexical for key, one in zip(ids, found, strict=True) if one.lexical}
