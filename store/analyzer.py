@@ -122,7 +122,7 @@ def detects_latest(name: str) -> bool:
 
 
 def _merged(asked_in: Sequence[LanguageTerms | FirstTerms], texts: Sequence[str]) -> list[str]:
-    """The terms of each text in its language; a term that several have counts as often as in the one that has it most."""
+    """The terms of each text in its language; one that several have counts as often as where it is most frequent."""
     if len(asked_in) == 1:
         return asked_in[0].terms(texts[0])
     most: Counter[str] = Counter()

@@ -19,61 +19,20 @@ from store.language import NONE
 from store.stop_words import question_words, stop_words
 
 SAMPLE_CHARS = 600
-"""How much of a document is looked at: its title and what it begins with."""
+"""How much of a document's text is looked at, beside its title: what it begins with."""
 
+_FIRST_LOOK_CHARS = 250
 _CLASSIFIED_CHARS = 240
 _LETTERS_MIN = 30  # a classifier's guess on fewer is worth little
 _CONFIDENCE_MIN = 0.5
 _ENGLISH_SHARE = 0.2
+_LETTERS_PER_SIGN = 3  # a Chinese character says as much as several letters
 _VOTES_MIN = 3
 _VOTE_SHARE = 0.15
 
-_ENGLISH_COMMON = frozenset(
-    [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "that",
-        "with",
-        "which",
-        "by",
-        "from",
-        "this",
-        "these",
-        "those",
-        "are",
-        "is",
-        "was",
-        "were",
-        "been",
-        "be",
-        "or",
-        "have",
-        "has",
-        "had",
-        "it",
-        "its",
-        "not",
-        "as",
-        "at",
-        "for",
-        "on",
-        "an",
-        "can",
-        "may",
-        "their",
-        "they",
-        "when",
-        "where",
-        "what",
-        "how",
-        "you",
-        "your",
-        "we",
-        "our",
-    ]
+_ENGLISH_COMMON = (
+    "the of and to in that with which by from this these those are is was were been be or have has had it its not as "
+    "at for on an can may their they when where what how you your we our"
 )
 _LETTER_RUN = re.compile(r"[^\W\d_]+")
 
@@ -116,81 +75,21 @@ _SNOWBALL = {
     "fa": "persian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
     "st": "sesotho", "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish",
 }  # fmt: skip
-_OTHERS = [
-    "af",
-    "am",
-    "az",
-    "be",
-    "bg",
-    "bn",
-    "bs",
-    "cy",
-    "fo",
-    "gl",
-    "gu",
-    "ha",
-    "he",
-    "hr",
-    "ht",
-    "is",
-    "ja",
-    "ka",
-    "kk",
-    "km",
-    "kn",
-    "ko",
-    "ku",
-    "ky",
-    "la",
-    "lb",
-    "lo",
-    "lv",
-    "mg",
-    "mk",
-    "ml",
-    "mn",
-    "mr",
-    "ms",
-    "mt",
-    "my",
-    "or",
-    "pa",
-    "ps",
-    "si",
-    "sk",
-    "sl",
-    "so",
-    "sq",
-    "sw",
-    "te",
-    "tg",
-    "th",
-    "tk",
-    "tl",
-    "tt",
-    "ug",
-    "uk",
-    "ur",
-    "uz",
-    "vi",
-    "xh",
-    "yo",
-    "zh",
-    "zu",
-    "zxx",
-]
+_OTHERS = (
+    "af am az be bg bn bs cy fo gl gu ha he hr ht is ja ka kk km kn ko ku ky la lb lo lv mg mk ml mn mr ms mt my or pa "
+    "ps si sk sl so sq sw te tg th tk tl tt ug uk ur uz vi xh yo zh zu zxx"
+)
 
 
 def detect(title: str, text: str) -> str | None:
     """The language of a document by Snowball's name of it, NONE for one that Snowball does not know, and None where too
     little text, or too uncertain a guess, leaves it open (code, tables, names).
     """
-    sample = f"{title}\n{text[:SAMPLE_CHARS]}" if title else text[:SAMPLE_CHARS]
-    words = sample.lower().split()
-    common = sum(map(_ENGLISH_COMMON.__contains__, words))
+    words = text[:_FIRST_LOOK_CHARS].lower().split()
+    common = sum(map(_common().__contains__, words))
     if common >= _VOTES_MIN and common >= _ENGLISH_SHARE * len(words):
         return "english"
-    return _second_look(sample)
+    return _second_look(f"{title}\n{text[:SAMPLE_CHARS]}")
 
 
 def _second_look(sample: str) -> str | None:
@@ -217,22 +116,28 @@ def _main_script(text: str) -> str | None:
     counts = {name: len(letters.findall(text)) for name, letters in _SCRIPT_LETTERS.items()}
     other = sum(map(len, _LETTER_RUN.findall(text))) - sum(counts.values())
     counts["other"] = max(other, 0)
+    counts["unspaced"] *= _LETTERS_PER_SIGN
     name = max(counts, key=counts.__getitem__)
     return name if counts[name] else None
 
 
 def _votes(words: Collection[str], among: Collection[str] | None = None) -> Counter[str]:
-    """How many of these words each language has among its stop words."""
+    """How many of these words each language has among its stop words; single letters are as often symbols."""
     speaking = _speaking()
-    found = Counter(language for word in words for language in speaking.get(word, ()))
+    found = Counter(language for word in words if len(word) > 1 for language in speaking.get(word, ()))
     return found if among is None else Counter({key: found[key] for key in among if found[key]})
+
+
+@lru_cache(maxsize=1)
+def _common() -> frozenset[str]:
+    return frozenset(_ENGLISH_COMMON.split())
 
 
 @lru_cache(maxsize=1)
 def _speaking() -> Mapping[str, tuple[str, ...]]:
     """The languages that have a word among their stop words."""
     lists = {language: set(words) for language, words in stop_words().items()}
-    lists["english"] |= question_words()["english"] | _ENGLISH_COMMON
+    lists["english"] |= question_words()["english"] | _common()
     found: dict[str, list[str]] = {}
     for language in sorted(lists):
         for word in lists[language]:
@@ -248,7 +153,7 @@ def _classifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     made = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    made.set_languages([*_SNOWBALL, *_OTHERS])
+    made.set_languages([*_SNOWBALL, *_OTHERS.split()])
     return made
 
 
@@ -263,7 +168,7 @@ def _classified(sample: str) -> str | None:
 
 def candidates(question: str, present: Collection[str]) -> list[str]:
     """Which of the languages that an index has a question is looked up in: those of its script; of these one alone, if
-    its stop words are there at least twice and more than twice as often as any other's.
+    its stop words are there at least twice and half as often again as any other's.
 
     Args:
         question: any short text; a classifier's guess on one is not relied upon.
@@ -276,6 +181,6 @@ def candidates(question: str, present: Collection[str]) -> list[str]:
     if not fitting:
         return [next(iter(present))]
     votes = _votes(_LETTER_RUN.findall(question.casefold()), fitting).most_common(2)
-    if votes and votes[0][1] >= 2 and votes[0][1] > 2 * (votes[1][1] if len(votes) > 1 else 0):
+    if votes and votes[0][1] >= 2 and votes[0][1] > 1.5 * (votes[1][1] if len(votes) > 1 else 0):
         return [votes[0][0]]
     return fitting

@@ -70,7 +70,7 @@ class FirstTerms:
         return [pair for token in unspaced for pair in _bigrams(token)] + self._stemmed(self._words(spaced))
 
     def unframed(self, question: str) -> str:
-        """A question without the words that only frame it ("how do I ..."). A word in capitals counts ("WHO", "CAN")."""
+        """A question without the words that only frame it ("how do I ..."). A word in capitals counts ("WHO")."""
         if not self._question_words:
             return question
         return _WORD.sub(lambda found: " " if self._frames(found[0]) else found[0], question)

@@ -48,47 +48,25 @@ _TERM_CHARS_MAX = 128
 _STEMS_KEPT = 200_000  # words a thread remembers the stem of
 
 # Soft hyphen, zero width joiner and non-joiner, direction marks, word joiner, byte order mark, variation selectors.
-_FORMAT = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]+")
-_VOWEL_SIGNS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
+_FORMAT = "\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_VOWEL_SIGNS = "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
+_DROPPED = re.compile(f"[{_FORMAT}{_VOWEL_SIGNS}]+")
 
 _ELIDED = {
-    "french": frozenset(["l", "m", "t", "qu", "n", "s", "j", "d", "c", "jusqu", "quoiqu", "lorsqu", "puisqu"]),
-    "catalan": frozenset(["d", "l", "m", "n", "s", "t"]),
-    "italian": frozenset(
-        [
-            "c",
-            "l",
-            "all",
-            "dall",
-            "dell",
-            "nell",
-            "sull",
-            "coll",
-            "pell",
-            "gl",
-            "agl",
-            "dagl",
-            "degl",
-            "negl",
-            "sugl",
-            "un",
-            "m",
-            "t",
-            "s",
-            "v",
-            "d",
-        ]
-    ),
-    "irish": frozenset("dmb"),
+    "french": "l m t qu n s j d c jusqu quoiqu lorsqu puisqu",
+    "catalan": "d l m n s t",
+    "italian": "c l all dall dell nell sull coll pell gl agl dagl degl negl sugl un m t s v d",
+    "irish": "d m b",
 }
-_LETTERS: Mapping[str, Mapping[int, int]] = {
+_LETTERS: Mapping[str, Mapping[int, int | None]] = {
     "russian": {0x451: 0x435},
     "romanian": str.maketrans("şţ", "șț"),
     "persian": str.maketrans("يىكةۀ", "ییکهه"),
     "greek": str.maketrans("άέήίϊΐόύϋΰώς", "αεηιιιουυυωσ"),
+    "hindi": {0x901: 0x902, 0x93C: None},  # one sign for both nasals, and no dots below
 }
 _TURKISH_CAPITALS = {0x49: 0x131, 0x130: 0x69}
-_HINDI_STEMS = str.maketrans("ँऑऍऎऒईऊॠॡऐऔीूॄॣैौॉॅ", "ंओएएओइउऋऌएओिुृॢेोोे", "़्\u200c\u200d")
+_HINDI_STEMS = str.maketrans("ऑऍऎऒईऊॠॡऐऔीूॄॣैौॉॅ", "ओएएओइउऋऌएओिुृॢेोोे", "\u094d")
 
 
 class LanguageTerms:
@@ -101,18 +79,18 @@ class LanguageTerms:
     def __init__(self, language: str) -> None:
         self.language = language
         self._letters = _LETTERS.get(language)
-        self._elided = _ELIDED.get(language)
+        self._elided = frozenset(_ELIDED.get(language, "").split())
         listed = stop_words().get(language, frozenset())
-        self._stop_words = frozenset(token for word in listed for token in [word, *self._tokens(self._fold(word))])
+        self._stop_words = frozenset(token for word in listed for token in self._tokens(self._fold(word))[0])
         self._question_words = question_words().get(language, frozenset())
         self._local = threading.local()
 
     def terms(self, text: str) -> list[str]:
         """The index terms of `text`."""
         folded = self._fold(text)
-        if folded.isascii() or not _UNPLAIN.search(folded):
-            return self._stemmed(self._words(self._tokens(folded)))
-        tokens = self._tokens(folded)
+        tokens, plain = self._tokens(folded)
+        if plain:
+            return self._stemmed(self._words(tokens))
         unspaced = [token for token in tokens if _IS_UNSPACED.match(token)]
         spaced = [token for token in tokens if not _IS_UNSPACED.match(token)]
         return [pair for token in unspaced for pair in _bigrams(token)] + self._stemmed(self._words(spaced))
@@ -121,7 +99,7 @@ class LanguageTerms:
         """A question without the words that only frame it ("how do I ..."). A word in capitals counts ("WHO")."""
         if not self._question_words:
             return question
-        plain = _FORMAT.sub("", unicodedata.normalize("NFKC", question))
+        plain = _DROPPED.sub("", unicodedata.normalize("NFKC", question))
         return _WORD.sub(lambda found: " " if self._frames(found[0]) else found[0], plain)
 
     def _frames(self, word: str) -> bool:
@@ -134,28 +112,27 @@ class LanguageTerms:
         text = unicodedata.normalize("NFKC", text)
         if self.language == "turkish":
             text = text.translate(_TURKISH_CAPITALS)
-        text = text.casefold()
-        if text.isascii():
-            return text
+        text = text.casefold().replace("\u2019", "'")
         if self.language == "persian":
             text = text.replace("\u200c", " ")  # parts of a word, and stands where others have a space
-        text = _VOWEL_SIGNS.sub("", _FORMAT.sub("", text)).replace("\u2019", "'")
+        if _DROPPED.search(text):
+            text = _DROPPED.sub("", text)
         return text.translate(self._letters) if self._letters else text
 
-    def _tokens(self, folded: str) -> list[str]:
+    def _tokens(self, folded: str) -> tuple[list[str], bool]:
+        """Its words, articles off; and whether that was all, no script without spaces among them."""
         plain = folded.isascii() or not _UNPLAIN.search(folded)
         tokens: list[str] = (_PLAIN_TOKEN if plain else _TOKEN).findall(folded)
-        if "'" not in folded:
-            return tokens
-        if self._elided is not None:
-            return [self._without_article(token) for token in tokens]
-        if self.language == "turkish":
-            return [token.partition("'")[0] for token in tokens]
-        return tokens
+        if "'" in folded:
+            if self._elided:
+                tokens = [self._without_article(token) for token in tokens]
+            elif self.language == "turkish":
+                tokens = [token.partition("'")[0] for token in tokens]
+        return tokens, plain
 
     def _without_article(self, token: str) -> str:
         before, _, rest = token.partition("'")
-        return rest if rest and self._elided is not None and before in self._elided else token
+        return rest if rest and before in self._elided else token
 
     def _words(self, tokens: Sequence[str]) -> list[str]:
         """Without stop words, none too long, and those joined by underscores also in their parts."""

@@ -13,7 +13,7 @@ from store.analyzer import Analyzer
 ENGLISH = Analyzer()
 
 
-@pytest.mark.parametrize("name", ["", "english", "other:english", "unicode-bigram-1:", "unicode-bigram-2:english"])
+@pytest.mark.parametrize("name", ["", "english", "other:english", "unicode-bigram-1:", "unicode-bigram-2:auto:"])
 def test_a_name_that_this_program_does_not_have_is_refused_by_name(name):
     with pytest.raises(ValueError, match=f"unknown analyzer {name!r}"):
         Analyzer.from_name(name)
