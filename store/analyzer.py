@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from store.detection import candidates, detect
+from store.detection import candidates, detect, likeliest
 from store.first_scheme import FirstTerms
 from store.language import LanguageTerms
 
@@ -91,7 +91,7 @@ class Analyzer:
         """The analyzer of the one language that a text is most likely in, for comparing texts with it: both must have
         their terms made alike.
         """
-        return self._alone(candidates(text, self.languages)[0])
+        return self._alone(likeliest(text, self.languages))
 
     def _alone(self, language: str) -> Analyzer:
         return self if self.languages == (language,) else _alone(self._scheme, language)
@@ -99,7 +99,7 @@ class Analyzer:
     def terms(self, text: str, language: str | None = None) -> list[str]:
         """The index terms of `text` in a language of this index; by default in the one it is most likely in."""
         if language is None:
-            language = self.main if len(self.languages) == 1 else candidates(text, self.languages)[0]
+            language = likeliest(text, self.languages)
         return self._of[language].terms(text)
 
     def all_terms(self, text: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ _CONFIDENCE_MIN = 0.5
 _ENGLISH_SHARE = 0.2
 _LETTERS_PER_SIGN = 3  # a Chinese character says as much as several letters
 _VOTES_MIN = 3
+_SHARE_OF_QUESTION = 0.4
 _VOTE_SHARE = 0.15
 
 _ENGLISH_COMMON = (
@@ -166,7 +167,7 @@ def _classified(sample: str) -> str | None:
     return _SNOWBALL.get(code, NONE)
 
 
-def candidates(question: str, present: Collection[str]) -> list[str]:
+def candidates(question: str, present: Sequence[str]) -> list[str]:
     """Which of the languages that an index has a question is looked up in: those of its script; of these one alone, if
     its stop words are there at least twice and half as often again as any other's.
 
@@ -174,13 +175,31 @@ def candidates(question: str, present: Collection[str]) -> list[str]:
         question: any short text; a classifier's guess on one is not relied upon.
         present: not empty, the index's main language first.
     """
+    fitting = _of_its_script(question, present)
+    if len(fitting) == 1:
+        return fitting
+    words = _LETTER_RUN.findall(question.casefold())
+    votes = _votes(words, fitting).most_common(2)
+    if not votes:
+        return fitting
+    most, second = votes[0][1], votes[1][1] if len(votes) > 1 else 0
+    # "do", "to" and "on" are Polish too, of which there is no list: English must be more than these.
+    share = 0.0 if stop_words().keys() >= set(fitting) else _SHARE_OF_QUESTION
+    return [votes[0][0]] if most >= 2 and most > 1.5 * second and most >= share * len(words) else fitting
+
+
+def likeliest(text: str, present: Sequence[str]) -> str:
+    """The one of an index's languages that a text is most likely in; `present` as for `candidates`."""
+    fitting = _of_its_script(text, present)
+    if len(fitting) == 1:
+        return fitting[0]
+    votes = _votes(_LETTER_RUN.findall(text.casefold()), fitting)
+    return max(fitting, key=lambda language: votes[language])  # the first of equally likely ones
+
+
+def _of_its_script(text: str, present: Sequence[str]) -> list[str]:
+    """The languages written in a script of the text; the main one where there is none."""
     if len(present) == 1:
         return list(present)
-    scripts = {name for name, letters in _SCRIPT_LETTERS.items() if letters.search(question)}
-    fitting = [one for one in present if one == NONE or _SCRIPT_OF.get(one, "latin") in scripts]
-    if not fitting:
-        return [next(iter(present))]
-    votes = _votes(_LETTER_RUN.findall(question.casefold()), fitting).most_common(2)
-    if votes and votes[0][1] >= 2 and votes[0][1] > 1.5 * (votes[1][1] if len(votes) > 1 else 0):
-        return [votes[0][0]]
-    return fitting
+    scripts = {name for name, letters in _SCRIPT_LETTERS.items() if letters.search(text)}
+    return [one for one in present if one == NONE or _SCRIPT_OF.get(one, "latin") in scripts] or list(present[:1])
