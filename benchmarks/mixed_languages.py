@@ -56,9 +56,8 @@ def main() -> None:
         began = time.perf_counter()
         for text in texts:
             detect("", text)
-        print(
-            f"{code}: {(time.perf_counter() - began) / len(texts) * 1e6:.0f} microseconds to detect a document's language"
-        )
+        took_us = (time.perf_counter() - began) / len(texts) * 1e6
+        print(f"{code}: {took_us:.0f} microseconds to detect a document's language")
     detecting = Analyzer.for_documents(("", text) for _, _, text in documents)
     print(detecting.name)
     print(f"{'':34} {'  '.join(f'{code:>5}' for code in LANGUAGES)}   mean  terms")
