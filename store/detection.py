@@ -24,6 +24,7 @@ SAMPLE_CHARS = 600
 _FIRST_LOOK_CHARS = 250
 _CLASSIFIED_CHARS = 240
 _LETTERS_MIN = 30  # a classifier's guess on fewer is worth little
+_LETTERS_SHARE = 0.55  # of prose it is seldom under 0.65; of code and tables often
 _CONFIDENCE_MIN = 0.5
 _ENGLISH_SHARE = 0.2
 _LETTERS_PER_SIGN = 3  # a Chinese character says as much as several letters
@@ -105,7 +106,8 @@ def _second_look(sample: str) -> str | None:
             second = votes[1][1] if len(votes) > 1 else 0
             if most >= _VOTES_MIN and most >= _VOTE_SHARE * len(words) and most > 2 * second:
                 return language
-    if sum(map(len, words)) < _LETTERS_MIN:
+    letters = sum(map(len, words))
+    if letters < _LETTERS_MIN or (script == "latin" and letters < _LETTERS_SHARE * len(sample)):
         return None
     return _classified(sample)
 
