@@ -38,7 +38,7 @@ async def collect(questions: QuestionSet, engine: Engine) -> tuple[Floats, Float
         results, _ = await retrieve(question, engine, Deadline(engine.clock, None))
         weights = await engine.snapshot.term_weights(question.text)
         ranked = rank_sentences(question.text, results, engine.analyzer, engine.encoder)
-        rows.append(signals(results, ranked, weights, engine.analyzer))
+        rows.append(signals(question.text, results, ranked, weights, engine.analyzer))
         labels.append(float(one.answerable is not False))
     return np.array(rows), np.array(labels)
 

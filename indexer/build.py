@@ -25,6 +25,7 @@ from indexer.staging import Staging
 from indexer.survey import Found, parse_sources, survey
 from indexer.tools import Request, Tools, make_tools
 from indexer.vectors import Embedding, VectorSource, require_parity
+from store.analyzer import Analyzer, detects_latest
 from store.document import embedded_text
 from store.embedding import EmbeddingSpace
 from store.errors import SourceError, StoreCorrupt, UsageError
@@ -99,7 +100,7 @@ def _build(
         encoder = encoder if parent is not None else None
 
     with index.build_folder() as folder:
-        staging = Staging(folder / "staging.sqlite")
+        staging = Staging(folder / "staging.sqlite", detects=tools.analyzer is None)
         cache = None if tools.given else _cache(index, tools.space)
         try:
             intake = Intake(
@@ -119,14 +120,15 @@ def _build(
             _refuse_emptied(sources, found, request, parent, ledger, staging)
             staging.write_ledger(folder / "ledger.jsonl")
             content = staging.content_sha256(folder / "ledger.jsonl")
-            if parent is not None and encoder is not None and _same_content(parent, content, tools):
+            analyzer = tools.analyzer or Analyzer.for_languages(staging.languages())
+            if parent is not None and encoder is not None and _same_content(parent, content, tools, analyzer):
                 return _nothing_to_do(parent, ledger.tally)
             staging.write_gave_way(folder / GAVE_WAY)
             _require_parity(tools, staging)
             vector_source = _vector_source(tools, cache, parent, progress)
             progress.phase("Embedding" if intake.to_embed else "Writing", intake.to_embed or staging.passages)
             told = Silent() if intake.to_embed else progress
-            write_rows(folder, staging, vector_source, tools.analyzer, told, header=tools.splitter.settings.header)
+            write_rows(folder, staging, vector_source, analyzer, told, header=tools.splitter.settings.header)
             progress.phase("Building the vector index")
             counts = (staging.documents, staging.passages)
             vectors = open_vectors(folder / "vectors.f32", counts[1], tools.space.dimension)
@@ -149,7 +151,7 @@ def _build(
             files={},
             space=tools.space,
             query_encoders=encoder,
-            analyzer=tools.analyzer.name,
+            analyzer=analyzer.name,
             splitter=tools.splitter.settings,
             vector_index=chosen,
             content_sha256=content,
@@ -218,20 +220,21 @@ def _unchanged(
         if key not in parent.files and (not request.add or key[0] in names)
         for entry in entries
     }
-    return set_aside == before and bool(here) and _same_tools(parent, tools)
+    return set_aside == before and bool(here) and _same_tools(parent, tools, tools.analyzer)
 
 
-def _same_tools(parent: Parent, tools: Tools) -> bool:
+def _same_tools(parent: Parent, tools: Tools, analyzer: Analyzer | None) -> bool:
+    """Without an analyzer, the languages of the same documents are the same as they were."""
     manifest = parent.manifest
     return (
         manifest.space == tools.space
-        and manifest.analyzer == tools.analyzer.name
+        and (detects_latest(manifest.analyzer) if analyzer is None else manifest.analyzer == analyzer.name)
         and manifest.splitter == tools.splitter.settings
     )
 
 
-def _same_content(parent: Parent, content: str, tools: Tools) -> bool:
-    return parent.manifest.content_sha256 == content and _same_tools(parent, tools)
+def _same_content(parent: Parent, content: str, tools: Tools, analyzer: Analyzer) -> bool:
+    return parent.manifest.content_sha256 == content and _same_tools(parent, tools, analyzer)
 
 
 def _take_in(

@@ -197,7 +197,8 @@ def _publish_without(index: IndexDirectory, document_id: str, progress: Progress
     try:
         parent.verified()
         with index.build_folder() as folder:
-            staging = Staging(folder / "staging.sqlite")
+            known = Analyzer.from_name(parent.manifest.analyzer)
+            staging = Staging(folder / "staging.sqlite", detects=known.detects)
             try:
                 progress.phase("Carrying over all other documents", parent.manifest.counts.documents)
                 _stage_others(parent, document_id, staging, progress)
@@ -207,7 +208,7 @@ def _publish_without(index: IndexDirectory, document_id: str, progress: Progress
                 content = staging.content_sha256(folder / "ledger.jsonl")
                 staging.write_gave_way(folder / GAVE_WAY)
                 progress.phase("Writing", staging.passages)
-                analyzer = Analyzer.from_name(parent.manifest.analyzer)
+                analyzer = Analyzer.for_languages(staging.languages()) if known.detects else known
                 header = parent.manifest.splitter.header
                 write_rows(folder, staging, _Kept(parent), analyzer, progress, header=header)
                 counts = Counts(documents=staging.documents, passages=staging.passages, quarantined=quarantined)
@@ -221,6 +222,7 @@ def _publish_without(index: IndexDirectory, document_id: str, progress: Progress
                 "parent": parent.folder.name,
                 "created_at": now(),
                 "counts": counts,
+                "analyzer": analyzer.name,
                 "vector_index": build_index(vectors, folder / "vectors.faiss"),
                 "content_sha256": content,
             }

@@ -72,11 +72,12 @@ def _write_texts(
         if stop.is_set():
             return
         document = staged.document
+        language = analyzer.language(staged.language)
         ids = []
         for span in staged.spans:
             text = document.text[span.start : span.end]
             ids.append(passage_id(document.id, text, span.start, span.end))
-            terms.add(analyzer.terms(embedded_text(document.title, span.section, text, header=header)))
+            terms.add(analyzer.terms(embedded_text(document.title, span.section, text, header=header), language))
         passages.add(document, staged.version, staged.origin, staged.spans, ids)
         progress.advance(len(ids))
     passages.finish()

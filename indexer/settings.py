@@ -23,5 +23,9 @@ class IndexerSettings(IndexSettings):
     passage_header: bool = Field(
         default=True, description="put title and section path before a passage where it is embedded and indexed"
     )
-    language: str = Field("english", description="stemming language of the lexical leg (a Snowball name, or none)")
+    language: str = Field(
+        "auto",
+        description="stemming language of the lexical leg: auto detects each document's; a Snowball name or none "
+        "holds for all",
+    )
     base_url: str | None = Field(None, description="gives files a URL: this, then their path")

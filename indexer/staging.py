@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from indexer.gave_way import GaveWay
+from store.detection import detect
 from store.document import Document, Section
 from store.files import sha256_file
 from store.ledger import LedgerEntry, LedgerFile, ledger_line
@@ -21,7 +22,7 @@ from store.passages import Origin, Span
 _SCHEMA = """
 CREATE TABLE documents (
     id TEXT PRIMARY KEY, version TEXT, title TEXT, url TEXT, metadata TEXT, access TEXT, sections TEXT, text TEXT,
-    source TEXT, file TEXT, input TEXT, spans TEXT, line INTEGER) WITHOUT ROWID;
+    source TEXT, file TEXT, input TEXT, spans TEXT, line INTEGER, language TEXT) WITHOUT ROWID;
 CREATE TABLE ledger (source TEXT, file TEXT, rank INTEGER, line TEXT);
 CREATE TABLE gave_way (number INTEGER PRIMARY KEY, source TEXT, file TEXT, id TEXT, line TEXT);
 """
@@ -29,8 +30,8 @@ CREATE TABLE gave_way (number INTEGER PRIMARY KEY, source TEXT, file TEXT, id TE
 
 @dataclass(frozen=True, slots=True)
 class StagedDocument:
-    """A document with its version, where it came from, its passages, and which line of its file it was (from 0; only
-    kept where its vector was given by line).
+    """A document with its version, where it came from, its passages, which line of its file it was (from 0; only kept
+    where its vector was given by line), and its language as `detect` found it.
     """
 
     document: Document
@@ -38,6 +39,7 @@ class StagedDocument:
     origin: Origin
     spans: list[Span]
     line: int | None = None
+    language: str | None = None
 
 
 class Staging:
@@ -45,10 +47,12 @@ class Staging:
 
     Args:
         path: the file to make.
+        detects: whether the language of each document is detected.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, detects: bool = False) -> None:
         self._path = path
+        self._detects = detects
         self._connection = sqlite3.connect(path)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -76,7 +80,7 @@ class Staging:
             )
             return "duplicate" if known[:2] == (version, access) else "collision"
         self._connection.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 document.id,
                 version,
@@ -91,6 +95,7 @@ class Staging:
                 origin.input,
                 json.dumps([[s.start, s.end, s.section, s.embedded_hash.hex(), s.page] for s in spans]),
                 line,
+                detect(document.title, document.text) if self._detects else None,
             ),
         )
         self.documents += 1
@@ -101,6 +106,10 @@ class Staging:
         """All that will be staged has been: it can be read now."""
         self._connection.commit()
 
+    def languages(self) -> dict[str | None, int]:
+        """How many documents have each detected language; None for those where it stayed open."""
+        return dict(self._connection.execute("SELECT language, count(*) FROM documents GROUP BY language"))
+
     def in_row_order(self) -> Iterator[StagedDocument]:
         """All documents that were committed, by id. Each call reads for itself, in whatever thread."""
         with closing(sqlite3.connect(self._path)) as connection:
@@ -108,7 +117,9 @@ class Staging:
 
     def _read(self, connection: sqlite3.Connection) -> Iterator[StagedDocument]:
         for record in connection.execute("SELECT * FROM documents ORDER BY id"):
-            document_id, version, title, url, metadata, access, sections, text, source, file, name, spans, line = record
+            document_id, version, title, url, metadata, access, sections, text, source, file, name, spans, *rest = (
+                record
+            )
             yield StagedDocument(
                 Document(
                     id=document_id,
@@ -125,7 +136,7 @@ class Staging:
                     Span(start, end, tuple(path), bytes.fromhex(key), page)
                     for start, end, path, key, page in json.loads(spans)
                 ],
-                line,
+                *rest,
             )
 
     def note(self, line: LedgerFile | LedgerEntry) -> None:

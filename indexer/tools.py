@@ -13,7 +13,7 @@ from indexer.model import hash_embedder, locate, read_space
 from indexer.settings import IndexerSettings
 from indexer.split import CountTokens, Splitter, WholeText, token_counter, word_counter
 from indexer.vectors import GivenVectors, unknown_space
-from store.analyzer import Analyzer
+from store.analyzer import AUTO, Analyzer
 from store.embedding import EmbeddingSpace
 from store.errors import UsageError
 
@@ -42,14 +42,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a build works with. Without an embedder the vectors are given; so they are where `given` is set."""
+    """What a build works with. Without an embedder the vectors are given; so they are where `given` is set. Without an
+    analyzer each document's language is detected, and the analyzer is made of all of these.
+    """
 
     space: EmbeddingSpace
     embedder: DocumentEmbedder | None
     model_folder: Path | None
     given: GivenVectors | None
     splitter: Splitter | WholeText
-    analyzer: Analyzer
+    analyzer: Analyzer | None
     recipe: str
 
 
@@ -103,10 +105,10 @@ def _with_splitter(
     return Tools(space, embedder, folder, given, splitter, _analyzer(settings.language), digest)
 
 
-def _analyzer(language: str) -> Analyzer:
-    analyzer = Analyzer(language)
+def _analyzer(language: str) -> Analyzer | None:
+    if language == AUTO:
+        return None
     try:
-        analyzer.terms("any words")
+        return Analyzer(language)
     except ValueError as error:
-        raise UsageError(f"setting 'language': {error}.") from error
-    return analyzer
+        raise UsageError(f"setting 'language': {error}.", fix=f"Or {AUTO}, to detect each document's.") from error

@@ -297,7 +297,7 @@ async def _weigh(
         ranked = await asyncio.get_running_loop().run_in_executor(
             engine.executor, rank_sentences, question.text, sources, engine.analyzer, engine.encoder
         )
-        return ranked, sufficiency(signals(sources, ranked, weights, engine.analyzer))
+        return ranked, sufficiency(signals(question.text, sources, ranked, weights, engine.analyzer))
 
     return await deadline.stage("evidence", engine.budgets.first_sentence_ms, work())
 

@@ -52,6 +52,7 @@ def rank_sentences(
     question: str, results: Sequence[Result], analyzer: Analyzer, encoder: QueryEncoder | None
 ) -> list[Evidence]:
     """The sentences of these results, best first. Blocking: embeds up to 40 short texts."""
+    analyzer = analyzer.of(question)
     asked = set(analyzer.terms(question))
     candidates: list[tuple[int, int, int, str, UnitKind, str, float]] = []
     for number, result in enumerate(results, 1):
@@ -116,7 +117,11 @@ _WEIGHTS = (-5.158, 4.356, 5.729, 6.841, -3.477)
 
 
 def signals(
-    results: Sequence[Result], ranked: Sequence[Evidence], weights: Mapping[str, float], analyzer: Analyzer
+    question: str,
+    results: Sequence[Result],
+    ranked: Sequence[Evidence],
+    weights: Mapping[str, float],
+    analyzer: Analyzer,
 ) -> tuple[float, float, float, float]:
     """What sufficiency is judged by.
 
@@ -127,9 +132,12 @@ def signals(
     Args:
         results: the passages an answer may draw on.
         ranked: their sentences.
-        weights: the question's terms with their inverse passage frequency (Snapshot.term_weights).
+        weights: the question's terms, in any language of the index, with their inverse passage frequency
+            (Snapshot.term_weights).
         analyzer: the index's own.
     """
+    analyzer = analyzer.of(question)
+    weights = {term: weights[term] for term in analyzer.terms(question)}
     best_dense = max((one.scores.dense or 0.0 for one in results), default=0.0)
     best_sentence = max((one.similarity or 0.0 for one in ranked), default=0.0)
     found = [

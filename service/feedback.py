@@ -48,14 +48,15 @@ async def lexical_again(
     scores = dict(best[:PASSAGES])
     stored = await engine.snapshot.passages(list(scores), question.principals)
     texts = [one.passage.text for one in stored.values()]
+    analyzer = engine.analyzer.of(question.text)
     words: dict[str, str] = {}  # a term, and a word that has it
     for text in texts:
         for word in _WORD.findall(text):
-            for term in engine.analyzer.terms(word)[:1]:
+            for term in analyzer.terms(word)[:1]:
                 words.setdefault(term, word)
     weights = await engine.snapshot.term_weights(" ".join(words.values()))
-    known = set(engine.analyzer.terms(question.text))
-    terms = [engine.analyzer.terms(text) for text in texts]
+    known = set(analyzer.terms(question.text))
+    terms = [analyzer.terms(text) for text in texts]
     added = telling_terms(terms, [scores[key] for key in stored], weights, known, TERMS)
     asked = " ".join([question.text] * QUESTION_TIMES + [words[term] for term in added if term in words])
     found = await engine.snapshot.score(LegQuery(asked, None), ids)

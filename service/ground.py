@@ -160,6 +160,7 @@ def _is_negated_before(text: str, start: int) -> bool:
 
 
 def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
+    analyzer = analyzer.of(claim)
     wanted = set(analyzer.terms(claim))
     if not wanted:
         return _Judged(None, 0.0, "not_supported")

@@ -1,145 +1,144 @@
-"""The analyzer: text to index terms. The same object, from the same settings, on both sides.
+"""The analyzer: text to index terms. The same object, from the same name, on both sides.
 
-Unicode words, case-folded and stripped of diacritics only where NFKC does so, stemmed by Snowball; scripts written
-without spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer, Myanmar) become overlapping bigrams, the standard
-language-independent index unit for them (McNamee & Mayfield, "Character N-Gram Tokenization for European Language Text
-Retrieval", Information Retrieval 7, 2004).
+A document has one language and its passages' terms are that language's. A question is looked up by the terms it has in
+each of the index's languages that it may be in (`detection.candidates`), so that a wrong guess costs nothing.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+(?:['\u2019][^\W{_UNSPACED}]+)?")
-_SPACED_TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")  # the same, where no such script occurs, in half the time
-_TERM_CHARS_MAX = 128
-_STEMS_KEPT = 200_000  # words a thread remembers the stem of
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_WORD_PARTS = re.compile("_+")
+from store.detection import candidates, detect, likeliest
+from store.first_scheme import FirstTerms
+from store.language import LanguageTerms
 
-# The usual small English list (the one BM25 baselines on BEIR are published with), kept here because it is part of
-# the index format: changing it changes the analyzer's name.
-_ENGLISH_STOP_WORDS = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
-        "this to was will with",
-    )
-)
-_LANGUAGES = {"english": _ENGLISH_STOP_WORDS}
+AUTO = "auto"
+"""Stands for detecting each document's language."""
 
-# Words that frame a question and are not what it asks about: pronouns, question words, auxiliaries. They are indexed
-# (a passage may be about them) and left out of questions only. "May" and "us" are a month and a country too.
-_ENGLISH_QUESTION_WORDS = frozenset(
-    re.findall(
-        r"[\w']+",
-        "i me my myself we our ours you your yours he him his she her hers its them what which who whom whose when "
-        "where why how am were been being have has had having do does did doing would should could can i'm i've "
-        "i'd i'll don't doesn't didn't can't isn't aren't won't what's there's it's",
-    )
-)
-_QUESTION_WORDS = {"english": _ENGLISH_QUESTION_WORDS}
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)?")
+_SCHEMES: Mapping[str, type[LanguageTerms | FirstTerms]] = {
+    "unicode-bigram-1": FirstTerms,
+    "unicode-bigram-2": LanguageTerms,
+}
+_LATEST = "unicode-bigram-2"
 
 
 class Analyzer:
-    """Terms of a text, in order, with repetitions. Safe to call from several threads.
+    """Terms of texts, in order, with repetitions. Safe to call from several threads.
 
     Args:
-        language: a Snowball language name ("english"), or "none" for no stemming and no stop words.
+        languages: Snowball language names, or "none" for no stemming and no stop words; the main one first.
+        detects: whether each document has its own of these languages; otherwise all have the first.
+        scheme: how terms are made; part of the name.
+
+    Raises:
+        ValueError: an unknown language.
     """
 
-    def __init__(self, language: str = "english") -> None:
-        self.language = language
-        self._stop_words = _LANGUAGES.get(language, frozenset())
-        self._question_words = _QUESTION_WORDS.get(language, frozenset())
-        self._local = threading.local()
+    def __init__(self, *languages: str, detects: bool = False, scheme: str = _LATEST) -> None:
+        names = languages or ("english",)
+        self.main = names[0]
+        self.languages = (names[0], *sorted(set(names[1:]) - {names[0]})) if detects else names[:1]
+        self.detects = detects
+        self._scheme = scheme
+        self._of = {language: _terms_in(scheme, language) for language in self.languages}
 
     @property
     def name(self) -> str:
         """Identifies the analyzer in the manifest; anything that changes terms changes this name."""
-        return f"unicode-bigram-1:{self.language}"
+        listed = "+".join(self.languages)
+        return f"{self._scheme}:{AUTO}:{listed}" if self.detects else f"{self._scheme}:{listed}"
 
     @classmethod
     def from_name(cls, name: str) -> Analyzer:
         """The analyzer with this manifest name; raises ValueError for one this program does not have."""
-        scheme, _, language = name.partition(":")
-        if scheme != "unicode-bigram-1" or not language:
+        scheme, _, rest = name.partition(":")
+        detects = scheme != "unicode-bigram-1" and rest.startswith(f"{AUTO}:")
+        languages = rest.removeprefix(f"{AUTO}:").split("+") if detects else [rest]
+        if scheme not in _SCHEMES or not all(languages):
             raise ValueError(f"unknown analyzer {name!r}")
-        return cls(language)
+        try:
+            return cls(*languages, detects=detects, scheme=scheme)
+        except ValueError as error:
+            raise ValueError(f"unknown analyzer {name!r}: {error}") from error
 
-    def terms(self, text: str) -> list[str]:
-        """The index terms of `text`."""
-        folded = unicodedata.normalize("NFKC", text).casefold()
-        if not _IS_UNSPACED.search(folded):
-            return self._stemmed(self._words(_SPACED_TOKEN.findall(folded)))
-        tokens = _TOKEN.findall(folded)
-        unspaced = [token for token in tokens if _IS_UNSPACED.match(token)]
-        spaced = [token for token in tokens if not _IS_UNSPACED.match(token)]
-        return [pair for token in unspaced for pair in _bigrams(token)] + self._stemmed(self._words(spaced))
+    @classmethod
+    def for_languages(cls, documents: Mapping[str | None, int]) -> Analyzer:
+        """The analyzer of an index of documents whose languages were detected.
+
+        Args:
+            documents: how many have each language; None for those that left it open, which take the commonest (of
+                equally common ones the first by name; English without any).
+        """
+        known = sorted((one for one in documents if one is not None), key=lambda one: (-documents[one], one))
+        return cls(*(known or ["english"]), detects=True)
+
+    @classmethod
+    def for_documents(cls, documents: Iterable[tuple[str, str]]) -> Analyzer:
+        """The analyzer of an index of these documents (title, text)."""
+        return cls.for_languages(Counter(detect(title, text) for title, text in documents))
+
+    def language_of(self, title: str, text: str) -> str:
+        """The language a document's terms are made in."""
+        return self.language(detect(title, text)) if self.detects else self.main
+
+    def language(self, detected: str | None) -> str:
+        """The language that the terms of a document are made in for which `detect` found this."""
+        return detected if detected in self._of else self.main
+
+    def of(self, text: str) -> Analyzer:
+        """The analyzer of the one language that a text is most likely in, for comparing texts with it: both must have
+        their terms made alike.
+        """
+        return self._alone(likeliest(text, self.languages))
+
+    def _alone(self, language: str) -> Analyzer:
+        return self if self.languages == (language,) else _alone(self._scheme, language)
+
+    def terms(self, text: str, language: str | None = None) -> list[str]:
+        """The index terms of `text` in a language of this index; by default in the one it is most likely in."""
+        if language is None:
+            language = likeliest(text, self.languages)
+        return self._of[language].terms(text)
+
+    def all_terms(self, text: str) -> list[str]:
+        """Every term that `text` has in any of the index's languages, once."""
+        return list(dict.fromkeys(term for one in self._of.values() for term in one.terms(text)))
 
     def question_terms(self, question: str) -> list[str]:
         """What a question is looked up by: its terms, less those of words that only frame it ("how do I ..."), unless
-        nothing else would be left. A word in capitals counts ("WHO", "CAN").
+        nothing else would be left; in several languages each word's distinct terms.
         """
-        if not self._question_words:
-            return self.terms(question)
-        kept = _WORD.sub(lambda found: " " if self._frames(found[0]) else found[0], question)
-        return self.terms(kept) or self.terms(question)
-
-    def _frames(self, word: str) -> bool:
-        in_capitals = len(word) > 1 and word.isupper()
-        return not in_capitals and word.casefold().replace("\u2019", "'") in self._question_words
-
-    def _words(self, tokens: list[str]) -> list[str]:
-        """Without stop words, none too long, and those joined by underscores also in their parts."""
-        words = [token[:_TERM_CHARS_MAX] for token in tokens if token not in self._stop_words]
-        if not any("_" in word for word in words):
-            return words
-        parted: list[str] = []
-        for word in words:
-            parted.append(word)
-            if "_" in word:  # max_connections is found by its parts too
-                parted.extend(part for part in _WORD_PARTS.split(word) if part)
-        return parted
-
-    def _stemmed(self, words: list[str]) -> list[str]:
-        if self.language == "none":
-            return words
-        local = self._local
-        try:
-            stems = local.stems
-        except AttributeError:  # PyStemmer objects must not be shared between threads
-            local.stemmer, local.stems = _new_stemmer(self.language), {}
-            stems = local.stems
-        unknown = [word for word in words if word not in stems]
-        if unknown:
-            if len(stems) > _STEMS_KEPT:
-                stems.clear()
-                unknown = words
-            stems.update(zip(unknown, local.stemmer.stemWords(unknown), strict=True))
-        return [stems[word] for word in words]
+        asked_in = [self._of[one] for one in candidates(question, self.languages)]
+        return _merged(asked_in, [one.unframed(question) for one in asked_in]) or _merged(
+            asked_in, [question] * len(asked_in)
+        )
 
 
-def _new_stemmer(language: str) -> Any:
-    import Stemmer
-
-    try:
-        return Stemmer.Stemmer(language)
-    except KeyError:
-        known = ", ".join(sorted(Stemmer.algorithms()))
-        raise ValueError(f"unknown stemming language {language!r}; known: none, {known}") from None
+def detects_latest(name: str) -> bool:
+    """Whether this is the name of an analyzer that detects languages, as this program makes them."""
+    return name.startswith(f"{_LATEST}:{AUTO}:")
 
 
-@lru_cache(maxsize=4096)
-def _bigrams(token: str) -> tuple[str, ...]:
-    if len(token) == 1:
-        return (token,)
-    return tuple(token[i : i + 2] for i in range(len(token) - 1))
+def _merged(asked_in: Sequence[LanguageTerms | FirstTerms], texts: Sequence[str]) -> list[str]:
+    """The terms of each text in its language; one that several have counts as often as where it is most frequent."""
+    if len(asked_in) == 1:
+        return asked_in[0].terms(texts[0])
+    most: Counter[str] = Counter()
+    for one, text in zip(asked_in, texts, strict=True):
+        most |= Counter(one.terms(text))
+    return list(most.elements())
+
+
+@lru_cache(maxsize=128)
+def _terms_in(scheme: str, language: str) -> LanguageTerms | FirstTerms:
+    """Shared, so that a word's stem is remembered once in a process; raises ValueError for an unknown language."""
+    made = _SCHEMES[scheme](language)
+    made.terms("any words")
+    return made
+
+
+@lru_cache(maxsize=128)
+def _alone(scheme: str, language: str) -> Analyzer:
+    return Analyzer(language, scheme=scheme)

@@ -109,11 +109,12 @@ class ExactSnapshot:
             document.id, document.version, document.title, document.url, document.metadata, document.access
         )
         self._documents.append(StoredDocument(header, document.text, document.sections))
+        language = self._analyzer.language_of(document.title, document.text)
         for span in spans:
             text = document.text[span.start : span.end]
             key = passage_id(document.id, text, span.start, span.end)
             passage = Passage(key, document.id, span.start, span.end, text, span.section, span.page)
-            terms = self._analyzer.terms(embedded_text(document.title, span.section, text))
+            terms = self._analyzer.terms(embedded_text(document.title, span.section, text), language)
             self._rows.append(_Row(StoredPassage(passage, header), Counter(terms), len(terms)))
 
     async def dense(self, vector: Vector, k: int, filter: Filter | None, principals: Principals) -> list[Hit]:  # noqa: A002
@@ -144,8 +145,8 @@ class ExactSnapshot:
         return np.asarray(self._vectors[chosen], np.float32)
 
     async def term_weights(self, text: str) -> Mapping[str, float]:
-        """The index terms of `text` with their inverse passage frequency; one that no passage has weighs most."""
-        return {term: self._inverse_frequency(term) for term in dict.fromkeys(self._analyzer.terms(text))}
+        """The terms of `text` in any of the index's languages, with their inverse passage frequency."""
+        return {term: self._inverse_frequency(term) for term in self._analyzer.all_terms(text)}
 
     async def passages(self, ids: Sequence[str], principals: Principals) -> Mapping[str, StoredPassage]:
         """The passages that exist and may be read, by id."""

@@ -145,7 +145,7 @@ class LocalSnapshot:
     def warm(self) -> None:
         """Touch both legs once, so that maps and indexes are in memory. Blocking."""
         self._dense.search(np.zeros(self.manifest.space.dimension, np.float32), 1, None)
-        self._terms.search(self._analyzer.terms("warm up"), 1, None)
+        self._terms.search(self._analyzer.question_terms("warm up"), 1, None)
 
     async def dense(self, vector: Vector, k: int, filter: Filter | None, principals: Principals) -> list[Hit]:  # noqa: A002
         """The k passages nearest to `vector`, best first, ties in row order. Raises SpaceMismatch on its shape."""
@@ -194,10 +194,10 @@ class LocalSnapshot:
         return await self._run(read)
 
     async def term_weights(self, text: str) -> Mapping[str, float]:
-        """The index terms of `text` with their inverse passage frequency; one that no passage has weighs most."""
+        """The terms of `text` in any of the index's languages, with their inverse passage frequency."""
 
         def weigh() -> dict[str, float]:
-            return {term: self._terms.inverse_frequency(term) for term in dict.fromkeys(self._analyzer.terms(text))}
+            return {term: self._terms.inverse_frequency(term) for term in self._analyzer.all_terms(text)}
 
         return await self._run(weigh)
 

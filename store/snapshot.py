@@ -97,8 +97,8 @@ class Snapshot(Protocol):
         ...
 
     async def term_weights(self, text: str) -> Mapping[str, float]:
-        """How telling each index term of `text` is here: ln(1 + (N - n + 0.5) / (n + 0.5)) for n of N passages that
-        hold it. A term that no passage has weighs most.
+        """How telling each term of `text` is here, in any of the index's languages: ln(1 + (N - n + 0.5) / (n + 0.5))
+        for n of N passages that hold it. A term that no passage has weighs most.
         """
         ...
 

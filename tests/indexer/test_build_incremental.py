@@ -22,7 +22,7 @@ from store.files import sha256_file
 from store.index import IndexDirectory
 
 WORDS = ["alpha", "beta", "gamma", "delta", "東京", "日本語", "😀", "connections", "max_connections", "the", "of"]
-QUESTIONS = ("alpha beta", "東京", "max connection")
+QUESTIONS = ("alpha beta", "東京", "max connection", "Haus", "дом", "house")
 UNREADABLE = b"UNREADABLE"
 """A file that begins so cannot be read, here and in every copy of it."""
 DETERMINISTIC = ("passages.sqlite", "vectors.f32", "vectors.faiss", "ledger.jsonl")
@@ -40,8 +40,16 @@ FILES = {
 }
 
 
+SENTENCES = [
+    "Das ist die Beschreibung der Häuser und nicht der Straßen.",
+    "Это описание домов, и не только улиц города.",
+    "These are the houses of the city, and not its streets.",
+]
+
+
 def some_text(dice: random.Random) -> str:
-    return " ".join(dice.choices(WORDS, k=dice.choice([1, 3, 10, 60])))
+    words = dice.choices(WORDS, k=dice.choice([1, 3, 10, 60]))
+    return " ".join([dice.choice(SENTENCES), *words] if dice.random() < 0.3 else words)
 
 
 def some_line(dice: random.Random) -> str:
@@ -192,7 +200,7 @@ class World:
     generations: dict[int, dict[str, Path]] = field(default_factory=dict)
     ever: dict[str, set[str]] = field(default_factory=dict)
     settings: dict[str, Any] = field(
-        default_factory=lambda: {"model": "hash:16", "passage_tokens": 24, "language": "english"}
+        default_factory=lambda: {"model": "hash:16", "passage_tokens": 24, "language": "auto"}
     )
     story: list[str] = field(default_factory=list)
     copies: int = 0
@@ -215,7 +223,7 @@ class World:
     def change_settings(self) -> None:
         for name, values in (
             ("passage_tokens", [16, 24, 40]),
-            ("language", ["english", "none", "german"]),
+            ("language", ["auto", "auto", "none", "german"]),
             ("passage_header", [True, False]),
             ("model", ["hash:16", "hash:8"]),
         ):

@@ -35,7 +35,7 @@ class Collection:
     def __post_init__(self):
         self.documents.sort(key=lambda pair: pair[0].id)
         self.encoder = HashEmbedder(self.dimension)
-        self.analyzer = Analyzer()
+        self.analyzer = Analyzer.for_documents((one.title, one.text) for one, _ in self.documents)
         self.texts = [
             embedded_text(document.title, span.section, document.text[span.start : span.end])
             for document, spans in self.documents
@@ -63,8 +63,11 @@ class Collection:
             ids = self.ids[at : at + len(spans)]
             writer.add(document, document.version, Origin("s", "f", document.id), spans, ids)
             at += len(spans)
-        for text in self.texts:
-            terms.add(self.analyzer.terms(text))
+        for document, spans in self.documents:
+            language = self.analyzer.language_of(document.title, document.text)
+            for span in spans:
+                text = document.text[span.start : span.end]
+                terms.add(self.analyzer.terms(embedded_text(document.title, span.section, text), language))
         writer.finish()
         terms.finish()
         (folder / "vectors.f32").write_bytes(np.asarray(self.vectors, "<f4").tobytes())

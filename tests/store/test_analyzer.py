@@ -13,7 +13,7 @@ from store.analyzer import Analyzer
 ENGLISH = Analyzer()
 
 
-@pytest.mark.parametrize("name", ["", "english", "other:english", "unicode-bigram-1:", "unicode-bigram-2:english"])
+@pytest.mark.parametrize("name", ["", "english", "other:english", "unicode-bigram-1:", "unicode-bigram-2:auto:"])
 def test_a_name_that_this_program_does_not_have_is_refused_by_name(name):
     with pytest.raises(ValueError, match=f"unknown analyzer {name!r}"):
         Analyzer.from_name(name)
@@ -98,3 +98,104 @@ def test_threads_agree():
     alone = [ENGLISH.terms(text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ENGLISH.terms, texts)) == alone
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "other"),
+    [
+        ("german", "Häuser", "HAUS"),
+        ("german", "Haeuser", "Häuser"),
+        ("german", "Straße", "STRASSE"),
+        ("german", "Grund\u00adstücke", "Grundstück"),  # a soft hyphen
+        ("russian", "ёлки", "елка"),
+        ("arabic", "مُحَمَّد", "محمد"),  # vowel signs
+        ("arabic", "المـــدرسة", "مدرسة"),  # tatweel, the article
+        ("arabic", "أحمد", "احمد"),
+        ("persian", "كتاب", "کتاب"),  # Arabic keyboard
+        ("persian", "کتاب\u200cهای", "کتاب های"),
+        ("greek", "Ελλάδας", "ΕΛΛΑΔΑ"),
+        ("greek", "άνθρωπος", "ανθρώπου"),
+        ("turkish", "İSTANBUL'da", "istanbul"),
+        ("turkish", "IŞIK", "ışık"),
+        ("french", "l\u2019économie", "économie"),
+        ("italian", "dell'università", "Università"),
+        ("catalan", "d'Espanya", "Espanya"),
+        ("romanian", "oraşe", "orașul"),  # cedilla and comma
+        ("hindi", "लड़कियों", "लडकी"),
+        ("hindi", "भाषाएँ", "भाषा"),
+        ("spanish", "canciones", "CANCIÓN"),
+        ("polish", "państwem", "państwo"),
+        ("none", "Việt", "Vie\u0323\u0302t"),
+        ("none", "\u202eabc\u202c", "abc"),
+    ],
+)
+def test_forms_of_a_word_share_a_term_in_their_language(language, one, other):
+    assert Analyzer(language).terms(one) == Analyzer(language).terms(other)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("german", "der die das und ist"),
+        ("french", "qu'il est dans le"),
+        ("turkish", "ve bir için"),
+        ("hindi", "है और में"),
+    ],
+)
+def test_stop_words_have_no_terms_in_their_language(language, text):
+    assert Analyzer(language).terms(text) == []
+    assert len(Analyzer("none").terms(text)) > 2
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("한국어", ["한국", "국어"]),
+        ("カタカナ・テスト", ["カタ", "タカ", "カナ", "テス", "スト"]),
+        ("ｶﾀｶﾅ", ["カタ", "タカ", "カナ"]),
+        ("人々", ["人々"]),
+        ("ราคา ๑๒ ฿", ["รา", "าค", "คา", "๑๒"]),
+        ("हिन्दी", ["हिन्दी"]),
+        ("e\u0301te\u0301 q\u0303x", ["été", "q\u0303x"]),
+    ],
+)
+def test_scripts_fall_into_words_or_bigrams(text, terms):
+    assert Analyzer("none").terms(text) == terms
+
+
+class TestTheFirstScheme:
+    """Indexes made with it must be asked as they were made."""
+
+    OLD = Analyzer.from_name("unicode-bigram-1:english")
+
+    def test_keeps_its_name_and_terms(self):
+        assert self.OLD.name == "unicode-bigram-1:english"
+        assert self.OLD.terms("한국어 don\u2019t Running") == ["한국어", "don\u2019t", "run"]
+        assert self.OLD.question_terms("How do I limit connections?") == ["limit", "connect"]
+
+    def test_never_detects(self):
+        assert not self.OLD.detects
+        assert self.OLD.language_of("", "Das ist nicht die Sprache der Häuser.") == "english"
+        with pytest.raises(ValueError, match="unknown analyzer"):
+            Analyzer.from_name("unicode-bigram-1:auto:english")
+
+    @given(st.text(alphabet=st.characters(codec="ascii")))
+    def test_gives_the_terms_of_the_second_for_english_in_ascii(self, text):
+        assert self.OLD.terms(text) == ENGLISH.terms(text)
+        assert self.OLD.question_terms(text) == ENGLISH.question_terms(text)
+
+
+def test_the_name_holds_the_languages_the_main_one_first():
+    made = Analyzer.for_languages({"russian": 3, None: 9, "german": 5, "arabic": 3})
+    assert made.name == "unicode-bigram-2:auto:german+arabic+russian"
+    again = Analyzer.from_name(made.name)
+    assert (again.name, again.languages, again.main) == (made.name, made.languages, "german")
+    assert made.language("french") == made.language(None) == "german"
+
+
+@pytest.mark.parametrize(
+    "name", ["unicode-bigram-2:auto:klingon", "unicode-bigram-2:auto:german+", "unicode-bigram-2:"]
+)
+def test_a_name_with_a_language_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match="unknown analyzer"):
+        Analyzer.from_name(name)

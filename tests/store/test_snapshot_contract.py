@@ -246,7 +246,14 @@ filters = st.recursive(
     ),
     max_leaves=3,
 )
-texts = st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join)
+SENTENCES = [
+    "Das ist die Geschichte der Häuser und nicht der Straßen.",
+    "Это описание домов, и не только улиц города.",
+    "These are the houses of the city, and not its streets.",
+]
+texts = st.tuples(
+    st.sampled_from(["", *SENTENCES]), st.lists(st.sampled_from([*WORDS, "Häuser", "houses", "домов"]), max_size=60)
+).map(lambda pair: " ".join([pair[0], *pair[1]]))
 
 
 @st.composite
