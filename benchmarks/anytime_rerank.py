@@ -5,7 +5,8 @@
 
 asks every judged question of the set (`--questions N`: so many of them) through the service's own search, without
 reranking, within each budget, and without limit. `late` is the rerank stage less its budget, reading the candidates
-included; `gain kept` is the gain in nDCG@10 over the fused order, as a share of the gain without limit.
+included; `gain kept` is the gain in nDCG@10 over the fused order, as a share of the gain without limit. A control
+sleeps for 20 ms in the same minutes, and tells how late the machine wakes whoever does nothing at all.
 
 Without `--reranker` there is a stand-in, since no trained cross-encoder comes inside a package: an untrained one of
 `--shape` LAYERSxWIDTH (6x384 is MiniLM-L6, 2x128 TinyBERT-L2) does all the work of a real one, so that times are
@@ -24,6 +25,8 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +107,7 @@ def main() -> None:
         engine = dataclasses.replace(
             leased, budgets=Budgets.lifted(), rerank_weight=options.weight, rerank_depth=options.depth
         )
-        path = options.reranker or _untrained(options.shape, Path(folder) / "model")
+        path = options.reranker or _untrained_elsewhere(options.shape, Path(folder) / "model")
         model: Any = OnnxCrossEncoder(path, threads=settings.encoder_threads)
         if options.reranker is None:
             model = StandIn(model, asyncio.run(_grades(questions, engine)), options.noise)
@@ -112,24 +115,28 @@ def main() -> None:
         reranker = AnytimeReranker(watched, time.monotonic)
         reranker.warm()
         try:
-            rows = asyncio.run(measure(questions, engine, reranker, options.budgets, options.questions))
+            rows, control = asyncio.run(measure(questions, engine, reranker, options.budgets, options.questions))
         finally:
             reranker.close()
     service.close()
-    report(questions, watched, rows, options)
+    report(questions, watched, rows, control, options)
 
 
 async def measure(
     questions: QuestionSet, engine: Engine, reranker: AnytimeReranker, budgets_ms: Sequence[float], count: int | None
-) -> list[Row]:
-    """Without, within each budget, and without limit; the budgets take turns at each question, so that all of them
-    meet the same machine.
+) -> tuple[list[Row], list[float]]:
+    """Without, within each budget, and without limit, and how late the control was. They take turns at each question,
+    so that all of them meet the same machine.
     """
+    control: list[float] = []
     asked = questions.judged[:count]
     budgets: list[float | None] = [0.0, *sorted(budgets_ms), None]
     rankings: list[dict[str, dict[str, float]]] = [{} for _ in budgets]
     rows = [Row(budget, [], [], [], 0.0) for budget in budgets]
     for one in asked:
+        began = time.monotonic()
+        await asyncio.sleep(0.02)
+        control.append((time.monotonic() - began) * 1000 - 20)
         for row, ranking in zip(rows, rankings, strict=True):
             lifted = dataclasses.replace(engine.budgets, rerank_ms=row.budget_ms or None)
             changed = dataclasses.replace(engine, reranker=reranker, budgets=lifted)
@@ -143,13 +150,16 @@ async def measure(
                     row.took_ms.append(stage.took_ms)
                     row.late_ms.append(stage.took_ms - (row.budget_ms or 0.0))
     judged = {one.id: questions.qrels[one.id] for one in asked}
-    return [
+    measured = [
         dataclasses.replace(row, ndcg=ranking_measures(judged, ranking)[0]["nDCG@10"])
         for row, ranking in zip(rows, rankings, strict=True)
     ]
+    return measured, control
 
 
-def report(questions: QuestionSet, watched: Watched, rows: Sequence[Row], options: argparse.Namespace) -> None:
+def report(
+    questions: QuestionSet, watched: Watched, rows: Sequence[Row], control: Sequence[float], options: argparse.Namespace
+) -> None:
     name = options.reranker or f"stand-in {options.shape}, noise {options.noise:g}"
     print(
         f"{len(rows[0].scored)} questions of {questions.name}, {name}, weight {options.weight:g}, depth {options.depth}"
@@ -168,6 +178,7 @@ def report(questions: QuestionSet, watched: Watched, rows: Sequence[Row], option
             late = [f"{value:.1f}" for value in (*(percentile(row.late_ms, p) for p in (50, 99)), max(row.late_ms))]
         scored = sum(row.scored) / len(row.scored)
         print(f"{budget:>9} {late[0]:>9} {late[1]:>7} {late[2]:>7} {scored:>7.1f} {row.ndcg:>8.4f} {share:>10.2f}")
+    print(f"{'control':>9} {percentile(control, 50):>9.1f} {percentile(control, 99):>7.1f} {max(control):>7.1f}")
     if options.plot is not None:
         options.plot.write_text(picture(rows, shares, f"{questions.name}, {name}"))
         print(f"plot: {options.plot}")
@@ -226,6 +237,12 @@ def _draw(question: str, text: str) -> float:
     """A normal deviate that is this pair's own."""
     seed = hashlib.blake2b(f"{question}\0{text}".encode(), digest_size=8).digest()
     return random.Random(seed).gauss(0, 1)
+
+
+def _untrained_elsewhere(shape: str, folder: Path) -> Path:
+    """Made in a process of its own: with torch loaded, a garbage collection stops this one for 100 ms."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_untrained, shape, folder).result()
 
 
 def _untrained(shape: str, folder: Path) -> Path:

@@ -65,8 +65,9 @@ def test_anytime_rerank(tmp_path, monkeypatch):
     )  # fmt: skip
 
     assert "4 questions of set, stand-in 1x32" in said
-    rows = [line.split() for line in said.splitlines()[-5:-1]]
+    rows = [line.split() for line in said.splitlines()[-6:-2]]
     assert [row[0] for row in rows] == ["0", "1", "2000", "unlimited"]
+    assert "control" in said
     assert float(rows[-1][1]) == 4.0  # all candidates scored
     assert ET.parse(plot).getroot().tag.endswith("svg")
 
