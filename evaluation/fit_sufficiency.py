@@ -35,7 +35,7 @@ async def collect(questions: QuestionSet, engine: Engine) -> tuple[Floats, Float
     rows, labels = [], []
     for one in questions.questions:
         question = question_of(one, "hybrid", engine.answer_passages)
-        results, _ = await retrieve(question, engine, Deadline(engine.clock, None))
+        results, _, _ = await retrieve(question, engine, Deadline(engine.clock, None))
         weights = await engine.snapshot.term_weights(question.text)
         ranked = rank_sentences(question.text, results, engine.analyzer, engine.encoder)
         rows.append(signals(question.text, results, ranked, weights, engine.analyzer))

@@ -30,6 +30,7 @@ from service.contract import (
 )
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
+from service.explain import Trace, candidates, why
 from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse, with_markers
 from service.legs import LegResults, ask_legs, fill_dense
@@ -60,16 +61,19 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
 
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
-    results, degraded = await retrieve(question, engine, deadline)
+    results, degraded, trace = await retrieve(question, engine, deadline)
     if question.segment_words is not None:
         results = await _segmented(question, question.segment_words, results, engine, deadline, degraded)
+    explanation = None
+    if question.explain or question.why is not None:
+        explanation = await _explanation(question, engine, deadline, trace, degraded)
     return SearchResponse(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
         results=results,
         stages=deadline.report(),
         degraded=degraded,
-        explain=_explanation(question, engine) if question.explain else None,
+        explain=explanation,
     )
 
 
@@ -87,7 +91,7 @@ async def answer(  # noqa: C901  # it knows the order
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    results, degraded = await retrieve(question, engine, deadline)
+    results, degraded, _ = await retrieve(question, engine, deadline)
     for message in degraded:
         yield DegradedEvent(message=message)
     sources = results[: engine.answer_passages]
@@ -134,12 +138,13 @@ async def answer(  # noqa: C901  # it knows the order
         yield _finish(engine, deadline, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
 
 
-async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
-    """Embed, ask both legs side by side, fuse, rerank, read the passages."""
+async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:
+    """Embed, ask both legs side by side, fuse, rerank, read the passages; with what fell back, and what was seen."""
     depth = max(question.top_k, LEG_DEPTH_MIN)
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
     scores, order = await _fuse(question, engine, deadline, legs, degraded)
+    fused = list(order)
     final = {key: scores[key].fused for key in order}
     wanted = _reranks(question, engine)
     if wanted and engine.reranker is None:
@@ -149,13 +154,24 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
         scores.update({key: scores[key].model_copy(update={"rerank": score}) for key, score in found.items()})
         final = blended(final, found, weight=engine.rerank_weight)
         order.sort(key=lambda key: -final[key])  # stable: equal ones stay in fused order
+    trace = Trace(
+        depth=depth,
+        dense=None if legs.dense is None else list(legs.dense),
+        lexical=None if legs.lexical is None else list(legs.lexical),
+        vector=legs.vector,
+        fused=fused,
+        ranked=order,
+        scores=scores,
+        final=final,
+        top_k=question.top_k,
+    )
     order = order[: question.top_k]
     stored = await engine.snapshot.passages(order, question.principals)
     kept = [key for key in order if key in stored]
     results = []
     for rank, key in enumerate(kept, 1):
         results.append(result_of(rank, final[key], scores[key], stored[key]))
-    return results, degraded
+    return results, degraded, trace
 
 
 async def _fuse(
@@ -440,7 +456,20 @@ def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention
     )
 
 
-def _explanation(question: Question, engine: Engine) -> dict[str, object]:
+async def _explanation(
+    question: Question, engine: Engine, deadline: Deadline, trace: Trace, degraded: list[str]
+) -> dict[str, object]:
+    """How the ranking came about, and what became of the document that was asked for."""
+    told = {**_formula(question, engine), "candidates": candidates(trace)}
+    if question.why is not None:
+        try:
+            told["why"] = await deadline.stage("explain", None, why(question.why, question, engine, trace))
+        except StageOverrun as overrun:
+            degraded.append(f"explain: {overrun}")
+    return told
+
+
+def _formula(question: Question, engine: Engine) -> dict[str, object]:
     facts = engine.snapshot.facts
     weight = engine.rerank_weight
     reranking = (

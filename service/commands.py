@@ -35,6 +35,10 @@ def search(
     filter: FilterOption = None,  # noqa: A002  # the option's name
     rerank: Annotated[bool | None, typer.Option("--rerank/--no-rerank", help="Rerank or not.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Tell how the scores came about.")] = False,
+    why: Annotated[
+        str | None,
+        typer.Option("--why", metavar="DOCUMENT", help="Tell why this document is (not) found.", show_default=False),
+    ] = None,
     segment_words: Annotated[
         int | None,
         typer.Option(
@@ -53,6 +57,7 @@ def search(
     """Ranked passages for a question."""
     from service.answer import search as run
     from service.budget import Deadline
+    from store.text import canonical
 
     with _service(index, no_budgets) as service, service.holder.lease() as engine:
         settings = service.settings
@@ -65,6 +70,7 @@ def search(
             filter=filter,
             rerank=rerank,
             explain=explain,
+            why=None if why is None else canonical(why),
             segment_words=segment_words,
         )
         response = asyncio.run(run(question, engine, Deadline(engine.clock, None)))
@@ -94,8 +100,34 @@ def _show(response: SearchResponse) -> None:
     for message in response.degraded:
         typer.secho(f"degraded: {message}", fg=typer.colors.YELLOW)
     if response.explain is not None:
-        for name, value in response.explain.items():
+        _show_explanation(response.explain)
+
+
+def _show_explanation(explanation: dict[str, Any]) -> None:
+    for name, value in explanation.items():
+        if name not in ("candidates", "why"):
             typer.echo(f"{name:>17}  {value}")
+    _show_steps("candidates", explanation["candidates"][:10])
+    told = explanation.get("why")
+    if told is not None:
+        typer.secho(f"\n{told['document_id']}: {told['outcome'].replace('_', ' ')}", bold=True)
+        typer.echo(told["reason"])
+        if told["passages"]:
+            _show_steps("its passages", told["passages"][:10])
+
+
+def _show_steps(title: str, rows: list[dict[str, Any]]) -> None:
+    """Ranks (scores) of each step, a line a passage."""
+    typer.echo(f"\n{title:<28} {'rank':>6} {'dense':>14} {'lexical':>14} {'fused':>14} {'rerank':>9}")
+    for row in rows:
+        legs = " ".join(f"{_step(row[name]):>14}" for name in ("dense", "lexical", "fused"))
+        rerank = "-" if row["rerank"] is None else f"{row['rerank']:.3f}"
+        typer.echo(f"{row['passage_id']:<28} {row['rank'] or '-':>6} {legs} {rerank:>9}")
+
+
+def _step(step: dict[str, Any]) -> str:
+    rank = "-" if step["rank"] is None else str(step["rank"])
+    return rank if step["score"] is None else f"{rank} ({step['score']:.3f})"
 
 
 @app.command()

@@ -34,6 +34,7 @@ class Question:
         vector: the question's vector where the caller brings it.
         guardrail: whether unsupported sentences are withheld or flagged.
         explain: whether search tells how each score came about.
+        why: a document's id: search tells what became of it.
         segment_words: merge neighbouring results into segments of at least so many words; None: do not.
     """
 
@@ -47,6 +48,7 @@ class Question:
     vector: Vector | None = None
     guardrail: GuardrailMode = "verified"
     explain: bool = False
+    why: str | None = None
     segment_words: int | None = None
 
 

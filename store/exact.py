@@ -138,6 +138,11 @@ class ExactSnapshot:
             for row in rows
         ]
 
+    async def passage_ids(self, document_id: str, principals: Principals) -> list[str]:
+        """As `Snapshot.passage_ids`."""
+        own = [row.passage for row in self._rows if row.passage.document.id == document_id]
+        return [one.passage.id for one in own if may_read(one.document.access, principals)]
+
     async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
         """As `Snapshot.vectors`."""
         rows = {row.passage.passage.id: number for number, row in enumerate(self._rows)}

@@ -183,6 +183,16 @@ class LocalSnapshot:
 
         return await self._run(score)
 
+    async def passage_ids(self, document_id: str, principals: Principals) -> list[str]:
+        """Ids of a document's passages, in order of their start; none where no such document may be read."""
+
+        def read() -> list[str]:
+            found = self.reader.passage_ids(document_id)
+            first = self.reader.passages(found[:1]).values()
+            return found if any(may_read(one.document.access, principals) for one in first) else []
+
+        return await self._run(read)
+
     async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
         """Stored vectors, float32, shape (ids, dimension), in the order given; raises KeyError for an unknown id."""
 

@@ -333,6 +333,13 @@ class PassageReader:
         sections, first, count = found
         return tuple(Section(*entry) for entry in json.loads(sections)), self._spans(first, count)
 
+    def passage_ids(self, document_id: str) -> list[str]:
+        """Ids of a document's passages, in order of their start; none where there is no such document."""
+        found = self.connection.execute(
+            "SELECT first_passage, passage_count FROM documents WHERE id = ?", (document_id,)
+        ).fetchone()
+        return [] if found is None else self.ids_of_rows(list(range(found[0], found[0] + found[1])))
+
     def document_ids(self) -> Iterator[tuple[str, str]]:
         """(id, version) of every document, by id."""
         yield from self.connection.execute("SELECT id, version FROM documents ORDER BY row")

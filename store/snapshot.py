@@ -92,6 +92,10 @@ class Snapshot(Protocol):
         """Exact scores of given passages, in the order given; raises KeyError for an unknown id."""
         ...
 
+    async def passage_ids(self, document_id: str, principals: Principals) -> list[str]:
+        """Ids of a document's passages, in order of their start; none where no such document may be read."""
+        ...
+
     async def vectors(self, passage_ids: Sequence[str]) -> Vectors:
         """Stored vectors, float32, shape (ids, dimension), in the order given; raises KeyError for an unknown id."""
         ...

@@ -35,6 +35,9 @@ class SearchRequest(Asked):
 
     query: str = Field(description="at most 64 kB of UTF-8")
     explain: bool = Field(default=False, description="tell how scores come about")
+    why: str | None = Field(
+        None, min_length=1, max_length=4_096, description="a document's id: explain.why tells what became of it"
+    )
     segment_words: int | None = Field(
         None,
         ge=0,

@@ -84,6 +84,7 @@ def search_question(request: Request, asked: SearchRequest, settings: ServiceSet
         filter=_filter(asked.filter),
         vector=None if asked.vector is None else _vector(asked.vector, engine.snapshot.facts.space),
         explain=asked.explain,
+        why=asked.why,
         segment_words=asked.segment_words,
     )
 

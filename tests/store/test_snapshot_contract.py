@@ -187,6 +187,15 @@ class TestEveryImplementation:
         with pytest.raises(KeyError):
             run(snapshot.vectors(["nobody"]))
 
+    def test_a_document_s_passages_are_named_in_order_to_whom_may_read_it(self, opened):
+        snapshot, made = opened(
+            make_document("a", "one two three"), make_document("s", "secret", access=frozenset({"staff"}))
+        )
+        assert run(snapshot.passage_ids("a", ANYONE)) == made.ids[:-1]
+        assert run(snapshot.passage_ids("s", ANYONE)) == []
+        assert run(snapshot.passage_ids("s", frozenset({"staff"}))) == made.ids[-1:]
+        assert run(snapshot.passage_ids("nobody", ANYONE)) == []
+
     def test_rare_terms_weigh_more_and_unknown_ones_most(self, opened):
         snapshot, _ = opened(make_document("a", "cat dog"), make_document("b", "cat"))
         weights = run(snapshot.term_weights("unknown dog cat the"))
