@@ -7,9 +7,12 @@ import os
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one is not a failure
+hypothesis.settings.load_profile("any machine")
 
 _LOOPBACK = ("127.", "::1", "localhost")
 _connect = socket.socket.connect

@@ -46,7 +46,7 @@ def test_p_is_that_of_all_sign_changes(seed):
     assert randomisation_p(differences, permutations=20_000) == pytest.approx(exact, abs=0.015)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.integers(0, 5))
 def test_the_same_seed_gives_the_same_p_and_the_sign_does_not_matter(differences, seed):
     once = randomisation_p(differences, permutations=200, seed=seed)

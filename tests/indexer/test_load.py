@@ -6,7 +6,7 @@ import codecs
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import indexer.load as loading
@@ -186,7 +186,6 @@ def test_underlined_headings_of_restructured_text_are_sections(one):
     assert all(document.text[section.start :].startswith(section.title) for section in document.sections)
 
 
-@settings(deadline=None)  # the first example pays for imports
 @given(st.binary(max_size=300))
 def test_bytes_become_text_or_an_input_error_and_nothing_else(data):
     try:

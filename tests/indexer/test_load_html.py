@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.loaders import decoding, html, html_article
@@ -209,7 +209,6 @@ MARKUP = st.recursive(
 )
 
 
-@settings(deadline=None)  # the first example pays for imports
 @given(MARKUP)
 def test_text_is_canonical_and_each_section_starts_at_its_title(markup):
     """Combining characters at the borders of blocks included."""

@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.load import Quarantined, load
@@ -127,7 +127,6 @@ def test_in_a_folder_lines_keep_their_ids_and_are_reported_by_path(tmp_path):
     assert bad.input == "docs/sub/part.jsonl:2"
 
 
-@settings(deadline=None)  # the first example pays for imports
 @given(text=st.text(min_size=1), title=st.text(), note=st.text(), number=st.integers(0, 2**53 - 1))
 def test_what_was_written_is_what_is_loaded(text, title, note, number, tmp_path_factory):
     path = tmp_path_factory.mktemp("lines") / "a.jsonl"

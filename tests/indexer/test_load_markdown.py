@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.loaders import markdown
@@ -108,7 +108,6 @@ def test_offsets_count_code_points_of_the_canonical_text():
     assert extracted.text[extracted.sections[0].start :] == "# T\n"
 
 
-@settings(deadline=None)  # the first example pays for imports
 @given(st.text())
 def test_any_source_without_front_matter_is_kept_as_it_is(source):
     text = canonical(source).removeprefix("\ufeff")
@@ -116,7 +115,6 @@ def test_any_source_without_front_matter_is_kept_as_it_is(source):
         assert extract(source).text == text
 
 
-@settings(deadline=None)  # the first example pays for imports
 @given(PIECES)
 def test_each_section_starts_a_line_that_holds_its_title(pieces):
     extracted = extract("\n\n".join(pieces))

@@ -118,7 +118,7 @@ def test_a_name_that_is_no_unicode_becomes_one_that_can_be_written(tmp_path):
     assert file.path.read_text() == "x"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(names=st.sets(st.text("ab0-./", min_size=1, max_size=8), max_size=12))
 def test_files_come_in_the_order_of_their_relative_paths(names, tmp_path_factory):
     root = tmp_path_factory.mktemp("order")

@@ -55,7 +55,7 @@ def documents(draw):
     return Document("d", text, title=draw(st.sampled_from(["", "Title", "The guide"])), sections=sections)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(documents(), st.sampled_from([24, 40, 254]))
 def test_passages_cover_the_text_in_order_and_fit(document, budget):
     check(document, Splitter(word_counter, budget), word_counter, budget)
@@ -72,7 +72,7 @@ def tokens():
 
 
 @pytest.mark.model
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(document=Document("d", "\U000f00000", sections=(Section(1, 1, "Use"),)))  # no token, and still text
 @given(document=documents())
 def test_passages_with_their_headers_fit_the_model_in_its_own_tokens(document, tokens):

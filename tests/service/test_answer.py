@@ -239,7 +239,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(["The otter sleeps [1].", "```\nSELECT otter FROM river;\n```", "Otters eat 99 kg of fish [1]."] * 2, 1)
 @given(st.lists(PIECES, max_size=6), st.integers(1, 30))
 def test_offsets_and_quotes_hold_for_any_text_however_it_arrives(events, engine, pieces, size):

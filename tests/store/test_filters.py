@@ -222,7 +222,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(every_metadata=st.lists(metadatas, max_size=5), raws=st.lists(trees, min_size=1, max_size=4))
 def test_the_database_selects_exactly_what_the_definition_says(every_metadata, raws, tmp_path_factory):
     reader = opened(tmp_path_factory.mktemp("filters"), every_metadata)
