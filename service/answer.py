@@ -73,6 +73,7 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
         results=results,
         stages=deadline.report(),
         degraded=degraded,
+        empty_because=None if results else _why_nothing(question, engine, trace),
         explain=explanation,
     )
 
@@ -454,6 +455,15 @@ def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention
     return FinishEvent(
         finish_reason=reason, abstention=abstention, usage=engine.generator.usage, stages=deadline.report()
     )
+
+
+def _why_nothing(question: Question, engine: Engine, trace: Trace) -> str:
+    if trace.lexical is not None and not engine.analyzer.question_terms(question.text):
+        return "the question has no word that could be looked up"
+    among = " that the filter lets through" if question.filter is not None else ""
+    if trace.dense is None and trace.lexical is not None:
+        return f"no passage{among} shares a word with the question"
+    return f"there is no passage{among} that the asker may read"
 
 
 async def _explanation(

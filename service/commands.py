@@ -82,7 +82,7 @@ def search(
 
 def _show(response: SearchResponse) -> None:
     if not response.results:
-        typer.echo("nothing found")
+        typer.echo(f"nothing found: {response.empty_because}")
     for result in response.results:
         scores = " ".join(
             f"{name} {value:.3f}" for name, value in result.scores.model_dump().items() if value is not None

@@ -103,6 +103,7 @@ class SearchResponse(Model):
     results: list[Result]
     stages: list[StageReport]
     degraded: list[str]
+    empty_because: str | None = Field(None, description="where there is no result: why")
     explain: dict[str, Any] | None = None
 
 

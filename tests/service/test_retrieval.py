@@ -12,6 +12,7 @@ from service.answer import search
 from service.budget import Budgets, Deadline, StageOverrun
 from service.question import Question, Turn, condense
 from store.errors import LegUnavailable, SpaceMismatch
+from store.filters import parse_filter
 
 
 class Wrapped:
@@ -111,3 +112,50 @@ def test_a_short_follow_up_is_asked_together_with_what_it_leans_on():
     assert condense(turns) == "How do I index a table? And drop it?"
     assert condense(turns[:1]) == "How do I index a table?"
     assert condense([Turn("assistant", "hi")]) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ({"text": "?!", "mode": "lexical"}, "the question has no word that could be looked up"),
+        ({"text": "the of and", "mode": "lexical"}, "the question has no word that could be looked up"),
+        ({"text": "zebra", "mode": "lexical"}, "no passage shares a word with the question"),
+        (
+            {"text": "otter", "mode": "lexical", "filter": parse_filter({"year": 1066})},
+            "no passage that the filter lets through shares a word with the question",
+        ),
+        (
+            {"text": "otter", "filter": parse_filter({"year": 1066})},
+            "there is no passage that the filter lets through that the asker may read",
+        ),
+    ],
+)
+def test_where_nothing_is_found_the_reason_is_told(engine, question, reason):
+    response = ask(engine, **question)
+    assert response.results == []
+    assert response.empty_because == reason
+
+
+def test_where_something_is_found_there_is_none(engine):
+    assert ask(engine, "otter").empty_because is None
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "lexical", "dense"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "如何",
+        "the of and",
+        "?!...",
+        "😀😀",
+        "word " * 5_000,
+        "otter река 東京",
+        "\u202eotter\u202c",
+        "a\u200bb",
+        "a\x00b",
+    ],
+)
+def test_odd_questions_end_well_and_no_hit_scores_zero(engine, text, mode):
+    response = ask(engine, text, mode=mode)
+    assert all(one.score > 0 for one in response.results)
+    assert bool(response.results) == (response.empty_because is None)
