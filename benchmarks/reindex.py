@@ -53,6 +53,11 @@ class Clock(Silent):
         return {name: end - at for (name, at), end in zip(self.phases, ends, strict=True)}
 
 
+def made_texts(maker: Maker, passages: int) -> list[str]:
+    """The texts of so many passages."""
+    return [text for at in range(0, passages, _BLOCK) for text in maker.texts(at, min(_BLOCK, passages - at))]
+
+
 def write(folder: Path, texts: list[str], shape: str) -> None:
     """The source: one JSONL file, or text files of some passages each."""
     if shape == "lines":
@@ -92,11 +97,7 @@ def main() -> None:
     parser.add_argument("--shape", choices=["lines", "files"], default="lines")
     options = parser.parse_args()
     maker = Maker(options.base)
-    texts = [
-        text
-        for at in range(0, options.passages, _BLOCK)
-        for text in maker.texts(at, min(_BLOCK, options.passages - at))
-    ]
+    texts = made_texts(maker, options.passages)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         index = IndexDirectory(folder / "index")

@@ -1,38 +1,73 @@
 """What one client waits for `POST /v1/search`, warm, and what the service adds to the work it must do.
 
-    python -m benchmarks.search_latency ../shared/data/scifact
+    python -m benchmarks.search_latency ../shared/data/scifact [--passages 100000 --base data/index]
 
-starts the service on the set's index (made by `footnote evaluate SET` if it is not there yet) and asks every judged
-question once after a warm-up, on one kept-alive connection. Overhead is the whole request less the embedding and the
+starts the service on the set's index (made by `footnote evaluate SET` if it is not there yet), or on one of so many
+passages made as `benchmarks.reindex` makes them, and asks every judged question once after a warm-up, on one kept-alive
+connection. Overhead is the whole request less the embedding and the
 slower leg, as the response's own stages report them. A control runs in the same minute: /healthz, which does nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
+from benchmarks.reindex import fill_cache, made_texts, write
+from benchmarks.scale import Maker
 from evaluation.measures import percentile
 from evaluation.run import index_of
 from evaluation.sets import read_set
 from evaluation.settings import EvaluationSettings
+from indexer.build import Request, build
+from indexer.model import locate, read_space
 from indexer.progress import Lines
 from indexer.settings import IndexerSettings
+from store.index import IndexDirectory
 
 
 def main() -> None:
-    questions = read_set(sys.argv[1])
-    index = index_of(questions, EvaluationSettings(), IndexerSettings(), Lines())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", help="whose questions are asked")
+    parser.add_argument("--passages", type=int, help="ask an index of so many made passages instead of the set's own")
+    parser.add_argument("--base", type=Path, default=Path("data/index"), help="a real index to make passages from")
+    options = parser.parse_args()
+    questions = read_set(options.set)
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.passages:
+            index = made_index(Path(scratch), options.passages, options.base)
+        else:
+            index = index_of(questions, EvaluationSettings(), IndexerSettings(), Lines())
+        measure(index, [one.text for one in questions.judged])
+
+
+def made_index(folder: Path, passages: int, base: Path) -> Path:
+    """An index of made passages, with made-up vectors, that the real model's query encoder belongs to."""
+    settings = IndexerSettings(index=folder / "index")
+    space = read_space(settings.embedding_model, locate(settings.embedding_model))
+    maker = Maker(base)
+    write(folder, made_texts(maker, passages), "lines")
+    source = folder / "corpus.jsonl"
+    fill_cache(settings.index, source, space, maker)
+    report = build(IndexDirectory(settings.index), Request([str(source)]), settings, Lines())
+    assert report.embedded == 0
+    return settings.index
+
+
+def measure(index: Path, texts: list[str]) -> None:
+    """Serve the index, ask, and print."""
     command = [sys.executable, "-m", "footnote", "serve", "--port", "0", "--index", str(index)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])
         connection = http.client.HTTPConnection("127.0.0.1", port)
-        texts = [one.text for one in questions.judged]
         for text in texts[:50]:
             search(connection, text)
         whole, overhead, control, degraded = [], [], [], 0
@@ -49,7 +84,7 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait(20)
-    print(f"{len(whole)} questions of {questions.name}, one client, warm; {degraded} degraded")
+    print(f"{len(whole)} questions, one client, warm; {degraded} degraded")
     for name, values in (("/v1/search", whole), ("overhead", overhead), ("/healthz (control)", control)):
         print(f"{name:>20}: p50 {percentile(values, 50):6.2f} ms   p99 {percentile(values, 99):6.2f} ms")
 

@@ -208,7 +208,12 @@ class Service:
         manifest = snapshot.manifest
         admitted = (manifest.space.fingerprint, manifest.query_encoders)
         if self._encoder is None or self._encoder[0] != admitted:
-            opened = open_query_encoder(Path(self.settings.index), manifest, threads=self.settings.encoder_threads)
+            opened = open_query_encoder(
+                Path(self.settings.index),
+                manifest,
+                threads=self.settings.encoder_threads,
+                precision=self.settings.query_precision,
+            )
             self._encoder = (admitted, opened)
         return self._encoder[1]
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from store.errors import SpaceMismatch
 Vectors = npt.NDArray[np.float32]
 """float32, shape (n, dimension), rows of unit length where the space is normalised."""
 
+
+Precision = Literal["fp32", "int8"]
+ENCODER_FILES: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+"""What holds a query encoder's weights."""
 
 _TOKEN_CHARS_MAX = 40  # of a question are tokenized for each token that the model reads
 
@@ -78,15 +82,16 @@ def unit_rows(vectors: Vectors) -> Vectors:
 
 
 class OnnxEncoder:
-    """The query encoder that the indexer exported: fp32 ONNX with pooling inside, and its tokenizer.
+    """The query encoder that the indexer exported: ONNX with pooling inside, and its tokenizer.
 
     Args:
-        folder: holds `model.onnx` and `tokenizer.json`, already checked against the manifest.
+        folder: holds the weights (`ENCODER_FILES`) and `tokenizer.json`, already checked against the manifest.
         space: the space it was admitted to.
         threads: ONNX Runtime's intra-op threads for one call.
+        precision: which weights.
     """
 
-    def __init__(self, folder: Path, space: EmbeddingSpace, *, threads: int = 1) -> None:
+    def __init__(self, folder: Path, space: EmbeddingSpace, *, threads: int = 1, precision: Precision = "fp32") -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -100,7 +105,7 @@ class OnnxEncoder:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(folder / ENCODER_FILES[precision]), options, providers=["CPUExecutionProvider"]
         )
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 

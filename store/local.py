@@ -15,8 +15,8 @@ from typing import TypeVar
 import numpy as np
 
 from store.analyzer import Analyzer
-from store.embedding import HashEmbedder, OnnxEncoder, QueryEncoder, Vectors
-from store.errors import FormatUnsupported, IndexMissing, LegUnavailable, SpaceMismatch, StoreCorrupt
+from store.embedding import ENCODER_FILES, HashEmbedder, OnnxEncoder, Precision, QueryEncoder, Vectors
+from store.errors import FormatUnsupported, IndexMissing, LegUnavailable, SpaceMismatch, StoreCorrupt, UsageError
 from store.files import SharedHold, check_file, read_regular
 from store.filters import Filter
 from store.manifest import Manifest, QueryEncoderEntry, parse_manifest
@@ -265,14 +265,33 @@ class LocalSnapshot:
             self._release()
 
 
-def open_query_encoder(index: Path, manifest: Manifest, *, threads: int = 1) -> QueryEncoder | None:
-    """The query encoder that the manifest admits, its files checked; None where it admits none."""
+def open_query_encoder(
+    index: Path, manifest: Manifest, *, threads: int = 1, precision: Precision = "fp32"
+) -> QueryEncoder | None:
+    """The query encoder that the manifest admits, its files checked; None where it admits none.
+
+    Raises UsageError where weights of this precision are not admitted.
+    """
     check_query_encoder(index, manifest)
     for entry in manifest.query_encoders:
         if entry.kind == "hash":
             return HashEmbedder(manifest.space.dimension)
-        return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads)
+        if ENCODER_FILES[precision] not in entry.files:
+            raise _not_admitted(precision, manifest, entry)
+        return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads, precision=precision)
     return None
+
+
+def _not_admitted(precision: Precision, manifest: Manifest, entry: QueryEncoderEntry) -> UsageError:
+    wanted = f"query_precision is {precision}, but generation {manifest.generation} admits no such query encoder"
+    parity = entry.parity_cosine_min_int8
+    if parity is None:
+        again = f"remove encoders/{entry.folder} in the index and run `footnote index` again"
+        return UsageError(f"{wanted}: none was exported.", fix=f"Set query_precision=fp32, or {again}.")
+    return UsageError(
+        f"{wanted}: its least cosine to the model was {parity}.",
+        fix="Set query_precision=fp32.",
+    )
 
 
 def check_query_encoder(index: Path, manifest: Manifest) -> None:

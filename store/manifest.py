@@ -69,12 +69,16 @@ class VectorIndex(_Part):
 
 
 class QueryEncoderEntry(_Part):
-    """A query encoder admitted to the space, with its parity: cosine to the indexing model on sample texts."""
+    """A query encoder admitted to the space, with its parity: cosine to the indexing model on sample texts.
+
+    Weights in int8 are among `files` only where their parity sufficed.
+    """
 
     kind: Literal["onnx", "hash"]
     folder: Inside | None = None
     files: dict[Inside, FileEntry] = {}
     parity_cosine_min: float = 1.0
+    parity_cosine_min_int8: float | None = None
     parity_texts: int = 0
 
 

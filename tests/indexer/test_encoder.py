@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from store.embedding import OnnxEncoder
-from store.errors import SpaceMismatch, StoreCorrupt
+from store.errors import SpaceMismatch, StoreCorrupt, UsageError
 from store.index import IndexDirectory
 from store.local import open_query_encoder, read_manifest
+from store.manifest import Manifest
 
 pytestmark = pytest.mark.model
 MODEL = "all-MiniLM-L6-v2"
@@ -42,7 +43,7 @@ def exported(embedder, tmp_path_factory):
     from indexer.encoder import ensure_query_encoder
     from indexer.model import locate
 
-    encoders = tmp_path_factory.mktemp("encoders")
+    encoders = tmp_path_factory.mktemp("index") / "encoders"
     return encoders, ensure_query_encoder(encoders, embedder, locate(MODEL), ["A passage of the corpus."])
 
 
@@ -75,6 +76,48 @@ def test_a_question_has_the_same_vector_alone_and_among_others(embedder, exporte
     for row, text in enumerate(QUESTIONS):
         assert encoder.encode_queries([text])[0] @ together[row] == pytest.approx(1, abs=1e-4)
     assert encoder.encode_queries([]).shape == (0, 384)
+
+
+def test_weights_in_int8_agree_with_the_model_too_and_are_smaller(embedder, exported):
+    encoders, entry = exported
+    folder = encoders / entry.folder
+    assert 0.999 <= entry.parity_cosine_min_int8 < entry.parity_cosine_min
+    assert (folder / "model.int8.onnx").stat().st_size < 0.7 * (folder / "model.onnx").stat().st_size
+    asked = [text for text in QUESTIONS if text]  # the vector of no text at all differs more: 0.9988
+    ours = OnnxEncoder(folder, embedder.space, precision="int8").encode_queries(asked)
+    assert np.sum(ours * embedder.encode_documents(asked), axis=1).min() >= 0.999
+
+
+def test_weights_in_int8_that_disagree_are_left_out_and_refused_when_asked_for(embedder, tmp_path, monkeypatch):
+    import indexer.encoder
+
+    parity = {"fp32": 0.9999, "int8": 0.99}
+    monkeypatch.setattr(indexer.encoder, "_parity", lambda *arguments: parity[arguments[-1]])
+    entry = indexer.encoder.ensure_query_encoder(tmp_path / "encoders", embedder, _tokenizer_folder(), [])
+    assert sorted(entry.files) == ["encoder.json", "model.onnx", "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "encoders" / entry.folder).iterdir()) == sorted(entry.files)
+    manifest = _manifest_with(embedder.space, entry)
+    assert open_query_encoder(tmp_path, manifest).space == embedder.space
+    with pytest.raises(UsageError, match=r"int8.*least cosine to the model was 0\.99") as refused:
+        open_query_encoder(tmp_path, manifest, precision="int8")
+    assert refused.value.fix == "Set query_precision=fp32."
+
+
+def test_weights_in_int8_are_refused_where_none_were_exported(embedder, exported):
+    encoders, entry = exported
+    files = {name: file for name, file in entry.files.items() if name != "model.int8.onnx"}
+    older = entry.model_copy(update={"files": files, "parity_cosine_min_int8": None})
+    (encoders / entry.folder / "model.int8.onnx").rename(encoders / "aside")
+    try:
+        with pytest.raises(UsageError, match="none was exported") as refused:
+            open_query_encoder(encoders.parent, _manifest_with(embedder.space, older), precision="int8")
+    finally:
+        (encoders / "aside").rename(encoders / entry.folder / "model.int8.onnx")
+    assert f"remove encoders/{entry.folder} in the index" in refused.value.fix
+
+
+def _manifest_with(space, encoder):
+    return Manifest.model_construct(space=space, query_encoders=[encoder], generation=7)
 
 
 def test_an_encoder_exported_before_is_taken_without_loading_the_model(embedder, exported):

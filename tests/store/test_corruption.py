@@ -71,7 +71,7 @@ def parsed(monkeypatch) -> list[str]:
     seen: list[str] = []
 
     class Encoder:
-        def __init__(self, folder, space, *, threads):
+        def __init__(self, folder, space, *, threads, precision):
             seen.append(str(folder))
 
     monkeypatch.setattr("store.local.OnnxEncoder", Encoder)
