@@ -66,7 +66,7 @@ def read_set(argument: str, *, split: str = "test") -> QuestionSet:
     qrels = _qrels(qrels_file)
     questions = [
         question
-        for question in (_question(row, queries) for row in _lines(queries))
+        for question in (_question(row, queries) for row in read_lines(queries))
         if question.id in qrels or question.answerable is False
     ]
     name = path.resolve().name + (f":{language}" if language else "")
@@ -93,7 +93,8 @@ def open_text(path: Path) -> TextIO:
     return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file, gzipped or not. Raises UsageError naming the line that is none."""
     with open_text(path) as stream:
         number = 0
         try:

@@ -14,6 +14,7 @@ import footnote.config
 import indexer.commands
 import service.commands
 import store.commands
+import training.commands
 
 app = typer.Typer(
     name="footnote",
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (indexer.commands, service.commands, store.commands, evaluation.commands):
+for room in (indexer.commands, service.commands, store.commands, evaluation.commands, training.commands):
     app.registered_commands.extend(room.app.registered_commands)
     app.registered_groups.extend(room.app.registered_groups)
 for command in app.registered_commands:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from store.embedding import EmbeddingSpace, Vectors, unit_rows
+
+_PART_SLACK = 16  # characters or tokens that a part may be longer for ending between words
 
 
 class DocumentEmbedder(Protocol):
@@ -57,16 +61,41 @@ class SentenceTransformerEmbedder:
         return self._model
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of `texts`, float32, shape (len(texts), dimension), rows of unit length."""
+        """Vectors of `texts`, float32, shape (len(texts), dimension), rows of unit length.
+
+        Of a text that is longer than the model reads, the mean of its parts' vectors.
+        """
         prefix = self._space.document_prefix
+        parts = [self._parts(text) for text in texts]
         vectors = self.model.encode(
-            [prefix + text for text in texts],
+            [prefix + part for some in parts for part in some],
             batch_size=self._batch,
             convert_to_numpy=True,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        return unit_rows(np.asarray(vectors, np.float32))
+        starts = np.cumsum([0, *map(len, parts)])[:-1]
+        return unit_rows(np.add.reduceat(np.asarray(vectors, np.float32), starts, axis=0)) if len(texts) else vectors
+
+    def _parts(self, text: str) -> list[str]:
+        """The text, or as few parts of like length as the model reads whole, cut before words where there are any."""
+        room = self._space.max_tokens - 2
+        if len(text) <= room:
+            return [text]
+        offsets = self.model.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False, truncation=False
+        )["offset_mapping"]
+        if len(offsets) <= room:
+            return [text]
+        count = math.ceil(len(offsets) / (room - _PART_SLACK))
+        borders = [_word_start(text, offsets[len(offsets) * number // count][0]) for number in range(1, count)]
+        return [text[left:right] for left, right in itertools.pairwise([0, *borders, len(text)])]
+
+
+def _word_start(text: str, at: int) -> int:
+    """The nearest start of a word before `at`; `at` where there is none near."""
+    space = text.rfind(" ", max(at - _PART_SLACK, 0), at)
+    return at if space < 0 else space + 1
 
 
 def encode_sorted(

@@ -217,9 +217,11 @@ def _parity(
     return float(np.min(np.sum(ours * np.asarray(theirs, np.float32), axis=1)))
 
 
-def export_cross_encoder(model: str, folder: Path) -> float:
+def export_cross_encoder(model: str, folder: Path, *, int8: bool = False) -> float:
     """Export a sentence-transformers CrossEncoder (by name or folder) for the service; returns the largest difference
     between its scores and the export's on sample pairs. The folder must not exist yet.
+
+    With `int8`, weights of products and embeddings are quantised: a quarter of the size.
 
     Raises UsageError for a model that was not trained to give a pair one score: it would get a head of random weights.
     """
@@ -259,12 +261,30 @@ def export_cross_encoder(model: str, folder: Path) -> float:
     try:
         tokenizer.backend_tokenizer.save(str(build / "tokenizer.json"))
         _to_onnx(Logits().eval(), [example[name] for name in names], names, build / "model.onnx", "logits")
+        if int8:
+            _quantise_dynamically(build / "model.onnx")
         difference = _score_difference(build, encoder, pairs)
         build.chmod(0o755)
         Disk().publish_folder(build, folder)
     finally:
         shutil.rmtree(build, ignore_errors=True)
     return difference
+
+
+def _quantise_dynamically(path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    whole = path.with_name("whole.onnx")
+    path.rename(whole)
+    quantize_dynamic(
+        whole,
+        path,
+        op_types_to_quantize=["MatMul", "Gather"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
+    whole.unlink()
 
 
 def _existing_parent(folder: Path) -> Path:

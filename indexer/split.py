@@ -2,6 +2,10 @@
 
 First at headings, then at blank lines, lines, sentence ends, words; langchain-text-splitters does the cutting with
 overlap 0 and nothing stripped, so that pieces join to exactly the text and offsets follow by adding lengths.
+
+Where the model's vocabulary does not know a document's language and spells its words out (an English model takes five
+to seven tokens for a word of Arabic or Russian), its passages may be so many times longer than the model reads, up to
+STRETCH_MAX times; the embedder embeds such a passage in parts. They would be a few lines long otherwise.
 """
 
 from __future__ import annotations
@@ -9,20 +13,29 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from store.document import Document, embedded_text, section_path
+from store.language import UNSPACED
 from store.manifest import SplitterSettings
 from store.passages import Span
 
-SPLITTER_VERSION = 1
+SPLITTER_VERSION = 2
 """Bumped whenever other spans would result from the same text and settings."""
 
 CHARS_PER_TOKEN_MAX = 24
 """A tokenizer may take a megabyte without a space for one unknown token; it counts as one for so many characters."""
 
+STRETCH_MAX = 4.0
+
+_SPELLED_OUT_TOKENS = 3.5  # for a word, on average; MiniLM takes 1.1 to 3.1 of en, es and de, 3.7 to 8.3 of ar and ru
+_USUAL_TOKENS = 1.3
+_STRETCH_SAMPLE_CHARS = 4_000
+_STRETCH_WORDS_MIN = 5
+_SPACED_WORD = re.compile(rf"[^\W\d_{UNSPACED}]{{2,}}")
 _SMALL_SECTION_TOKENS = 96  # a shorter section is joined with the one that follows, if both fit
 _SEPARATORS = [r"\n\n+", r"\n", r"(?<=[.!?])\s+", r"(?<=[。！？])", r"\s+", r"[\s\S]{48}"]  # noqa: RUF001
 
@@ -70,7 +83,8 @@ class Splitter:
 
     Args:
         count_tokens: length of a text in the embedder's tokens.
-        passage_tokens: longest embedded text (header and passage), special tokens left out.
+        passage_tokens: longest embedded text (header and passage), special tokens left out; `stretch` times as long
+            where the tokenizer spells the document's words out.
         header: whether title and section path come before a passage.
     """
 
@@ -95,7 +109,8 @@ class Splitter:
         White space at the borders of a passage belongs to none.
         """
         spans = []
-        for start, end, room in self._sections(document):
+        longest = int(self._passage_tokens * self.stretch(document.text))
+        for start, end, room in self._sections(document, longest):
             text = document.text[start:end]
             at = start
             for piece in self._pieces(text, room):
@@ -106,30 +121,39 @@ class Splitter:
                     spans.append(_span(document, left, right, header=self._header))
         return spans
 
-    def _sections(self, document: Document) -> Iterator[tuple[int, int, int]]:
+    def stretch(self, text: str) -> float:
+        """How many times longer than usual this document's passages may be: 1.0 where its words are known."""
+        words = _SPACED_WORD.findall(text[:_STRETCH_SAMPLE_CHARS])
+        if len(words) < _STRETCH_WORDS_MIN:
+            return 1.0
+        tokens = self._count(" ".join(words)) / len(words)
+        return 1.0 if tokens <= _SPELLED_OUT_TOKENS else min(tokens / _USUAL_TOKENS, STRETCH_MAX)
+
+    def _sections(self, document: Document, longest: int) -> Iterator[tuple[int, int, int]]:
         """(start, end, room in tokens) of each stretch to cut: sections, small ones joined with what follows."""
         length = len(document.text)
         borders = sorted({0, length, *(section.start for section in document.sections)})
         start = 0
         tokens = 0
-        room = self._room(document, 0)
+        small = _SMALL_SECTION_TOKENS * longest // self._passage_tokens
+        room = self._room(document, 0, longest)
         blank = True  # characters may count no token and still be text
         for left, right in itertools.pairwise(borders):
             stretch = document.text[left:right]
             more = self._count(stretch)
-            if tokens and (tokens >= _SMALL_SECTION_TOKENS or tokens + more > room):
+            if tokens and (tokens >= small or tokens + more > room):
                 yield start, left, room
                 tokens, blank = 0, True
             if blank:
-                start, room = left, self._room(document, left)
+                start, room = left, self._room(document, left, longest)
             tokens += more
             blank = blank and stretch.isspace()
         if start < length:
             yield start, length, room
 
-    def _room(self, document: Document, offset: int) -> int:
+    def _room(self, document: Document, offset: int, longest: int) -> int:
         header = embedded_text(document.title, section_path(document.sections, offset), "", header=self._header)
-        return self._passage_tokens - min(self._count(header), self.settings.header_tokens_max)
+        return longest - min(self._count(header), self.settings.header_tokens_max)
 
     def _pieces(self, text: str, room: int) -> list[str]:
         total = self._count(text)

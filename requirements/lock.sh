@@ -34,4 +34,4 @@ upgrade=("$@")
 lock build --group build
 lock service pyproject.toml
 lock indexer pyproject.toml --extra indexer --extra evaluation
-lock dev pyproject.toml --extra indexer --extra evaluation --group dev
+lock dev pyproject.toml --extra indexer --extra evaluation --extra training --group dev

@@ -27,20 +27,22 @@ from store.stop_words import question_words, stop_words
 NONE = "none"
 """The language of what Snowball does not know: neither stop words nor stems."""
 
-_UNSPACED = (
+UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecf\u0edc-\u0eff\u1000-\u103f\u1050-\u109f\u1780-\u17d3\u17d7\u17dc\u17dd"
     "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
     "\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3"  # Hangul
 )
+"""Letters of scripts whose words cannot be told by spaces, for a character class."""
+
 _MARKS = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0711"
     "\u0730-\u074a\u07a6-\u07b0\u08d3-\u08ff\u0900-\u0903\u093a-\u0963\u0971-\u0df3\u0f18-\u0f39\u0f71-\u0f84"
     "\u135d-\u135f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f"
 )
-_UNPLAIN = re.compile(f"[{_UNSPACED}{_MARKS}]")
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*(?:'[^\W{_UNSPACED}]+)?")
+_UNPLAIN = re.compile(f"[{UNSPACED}{_MARKS}]")
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
+_TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}](?:[^\W{UNSPACED}]|[{_MARKS}])*(?:'[^\W{UNSPACED}]+)?")
 _PLAIN_TOKEN = re.compile(r"\w+(?:'\w+)?")  # the same, where none of these occurs, in half the time
 _WORD = re.compile(rf"\w(?:\w|[{_MARKS}])*(?:['\u2019]\w+)?")
 _WORD_PARTS = re.compile("_+")

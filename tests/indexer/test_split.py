@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import statistics
 import time
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from indexer.split import CHARS_PER_TOKEN_MAX, Splitter, word_counter
+from indexer.split import CHARS_PER_TOKEN_MAX, STRETCH_MAX, Splitter, word_counter
 from store.document import Document, Section, embedded_text, section_path
 from store.text import canonical
 
 
 def check(document: Document, splitter: Splitter, count, budget: int) -> list:
     spans = splitter.split(document)
+    budget = int(budget * splitter.stretch(document.text))
     assert [span.start for span in spans] == sorted(span.start for span in spans)
     for one, other in itertools.pairwise(spans):
         assert one.end <= other.start
@@ -85,6 +87,41 @@ def test_a_long_title_takes_its_room_from_the_passage_so_that_nothing_is_cut_off
     document = Document("d", "Some words of text here. " * 400, title=title)
     for span in Splitter(tokens, 254).split(document):
         assert tokens(embedded_text(title, span.section, document.text[span.start : span.end])) <= 254
+
+
+SPELLED_OUT = {
+    "Russian": "Русский язык является одним из восточнославянских языков и государственным языком страны. ",
+    "Arabic": "اللغة العربية هي أكثر اللغات السامية تحدثا وإحدى أكثر اللغات انتشارا في العالم. ",
+    "Greek": "Το ελληνικό αλφάβητο χρησιμοποιείται για τη γραφή της ελληνικής γλώσσας από τον όγδοο αιώνα. ",
+}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("language", SPELLED_OUT)
+def test_passages_in_a_language_that_the_model_spells_out_are_as_long_as_others(language, tokens):
+    document = Document("d", SPELLED_OUT[language] * 100)
+    splitter = Splitter(tokens, 254)
+    assert 2 < splitter.stretch(document.text) <= STRETCH_MAX
+    spans = check(document, splitter, tokens, 254)
+    words = [len(document.text[span.start : span.end].split()) for span in spans]
+    assert statistics.median(words) > 80
+    assert max(words) < 260
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Plain English words, and max_connections = 100; SELECT * FROM pg_stat_activity WHERE pid <> 1; " * 40,
+        "東京は日本の首都です。人口は千四百万人であり、世界最大の都市圏を形成している。" * 40,
+        "한국어는 한국과 조선민주주의인민공화국의 공용어이다. " * 40,
+        "Die Entscheidungen des Verfassungsgerichts werden veröffentlicht und kommentiert, sagt man dort. " * 40,
+        "ذلك 12 34 56",
+        "",
+    ],
+)
+def test_other_texts_are_not_stretched(text, tokens):
+    assert Splitter(tokens, 254).stretch(text) == 1.0
 
 
 HUGE = {

@@ -44,7 +44,7 @@ def declared() -> list[tuple[str, str]]:
         "build": group("build") + PROJECT["build-system"]["requires"],
         "service": project["dependencies"],
         "indexer": indexer,
-        "dev": indexer + group("dev"),
+        "dev": indexer + extras["training"] + group("dev"),
     }
     return sorted({(lock, requirement) for lock, requirements in wanted.items() for requirement in requirements})
 

@@ -1,0 +1,75 @@
+"""The commands that make models: train reranker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+training = typer.Typer(help="Make the small models that Footnote can use. Needs the extra `training`.")
+app.add_typer(training, name="train")
+
+
+@training.callback()
+def of_training() -> None:
+    """Make the small models that Footnote can use. Needs the extra `training`."""
+
+
+@training.command("reranker")
+def reranker_command(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of training rows.")],
+    output: Annotated[Path, typer.Option(help="Where the service's FOOTNOTE_RERANKER will point; must not exist.")],
+    work: Annotated[Path, typer.Option(help="Where indexes, examples and checkpoints are kept.")] = Path(
+        "~/.cache/footnote/training"
+    ),
+    rows: Annotated[int, typer.Option(min=1, help="Rows taken of each file at most.")] = 1000,
+    negatives: Annotated[int, typer.Option(min=1, help="Texts that do not answer, for each question.")] = 4,
+    pseudo_share: Annotated[float, typer.Option(min=0, help="Questions made of the texts, for each row.")] = 0.3,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the embedding model that are kept.")] = 3,
+    epochs: Annotated[float, typer.Option(min=0, help="How often every example is seen.")] = 1.0,
+    tokens_max: Annotated[int, typer.Option(min=32, max=512, help="A question and a text are cut to this.")] = 160,
+    learning_rate: Annotated[float, typer.Option(min=0, help="AdamW's, at its highest.")] = 1e-4,
+    bf16: Annotated[bool, typer.Option(help="Matrix products in bfloat16; quicker where the CPU has it.")] = False,
+) -> None:
+    """Train a small cross-encoder on questions and the texts that answer them, and export it for the service.
+
+    A row is {"query", "positive": {"title", "text"}, "negatives"?: [...]}, a line of .jsonl or .jsonl.gz. Negatives are
+    mined with both legs; questions made of the texts are added. A run that was stopped goes on where it was.
+
+        footnote train reranker rows/ --output models/reranker --layers 3
+        FOOTNOTE_RERANKER=models/reranker footnote evaluate ablate sets/mine --only rerank
+    """
+    from importlib.util import find_spec
+
+    from indexer.progress import watching
+    from indexer.settings import IndexerSettings
+    from store.errors import UsageError
+    from store.settings import load_settings
+    from training.cross_encoder import Recipe
+    from training.reranker import RerankerRequest, make_reranker
+
+    missing = [name for name in ("torch", "datasets", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"training needs {', '.join(missing)}.",
+            fix="Install Footnote with the extras indexer, evaluation and training.",
+        )
+    recipe = Recipe(layers=layers, tokens_max=tokens_max, learning_rate=learning_rate, epochs=epochs, bf16=bf16)
+    request = RerankerRequest(
+        sources=sources,
+        output=output,
+        work=work.expanduser(),
+        rows_max=rows,
+        negatives=negatives,
+        pseudo_share=pseudo_share,
+        recipe=recipe,
+    )
+    with watching() as progress:
+        made = make_reranker(request, load_settings(IndexerSettings, index=None), progress)
+    for name, count in made.examples.items():
+        typer.echo(f"{name:>28}: {count:,} examples")
+    typer.echo(
+        f"wrote {output}: {made.bytes / 1e6:.1f} MB; scores differ from the model's by {made.difference:.3f} at most"
+    )
