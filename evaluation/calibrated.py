@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Literal
 from evaluation.calibration import calibrate
 from indexer.progress import Progress
 from store.calibration import Calibration, read_calibration, write_calibration
-from store.errors import StoreCorrupt
+from store.errors import FootnoteError, StoreCorrupt
+from store.files import SharedHold
 from store.index import IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder
+from store.manifest import Manifest
 from store.passages import PassageReader
 
 CHANGED_MAX = 0.1
@@ -54,6 +57,8 @@ def bring_up_to_date(index: IndexDirectory, progress: Progress, *, again: bool =
         if carried is not None:
             _write(index, carried)
             return Calibrated("carried over", carried)
+        with index.lock():  # whether it can be written is better known before minutes of work
+            pass
         encoder = open_query_encoder(index.path, snapshot.manifest, threads=ENCODER_THREADS)
         if encoder is None:
             return Calibrated("no encoder", None)
@@ -78,17 +83,29 @@ def _carried_over(index: IndexDirectory, snapshot: LocalSnapshot) -> Calibration
     """The parent's calibration for this snapshot; None where there is none, or where too much has changed."""
     parent = snapshot.manifest.parent
     before = None if parent is None else next((one for one in index.listing() if one.folder.name == parent), None)
-    if before is None or before.manifest is None or before.manifest.space != snapshot.manifest.space:
+    if before is None or before.manifest is None or not _ask_alike(before.manifest, snapshot.manifest):
         return None
     known = _readable(index, before.folder.name)
     if known is None:
         return None
-    with closing(PassageReader(before.folder / "passages.sqlite")) as reader:
-        share = max(_unknown(snapshot.reader, reader), _unknown(reader, snapshot.reader))
+    try:
+        hold = SharedHold(before.folder / "manifest.json")
+        try:
+            with closing(PassageReader(before.folder / "passages.sqlite")) as reader:
+                share = max(_unknown(snapshot.reader, reader), _unknown(reader, snapshot.reader))
+        finally:
+            hold.release()
+    except (FootnoteError, OSError, sqlite3.Error):  # damaged, or pruned meanwhile: this one is measured
+        return None
     changed = round(known.changed + share, 4)
     if changed > CHANGED_MAX:
         return None
     return known.model_copy(update={"snapshot": snapshot.facts.name, "changed": changed})
+
+
+def _ask_alike(one: Manifest, other: Manifest) -> bool:
+    """Whether both legs work alike: the same space, and terms made alike in the same main language."""
+    return one.space == other.space and one.analyzer.partition("+")[0] == other.analyzer.partition("+")[0]
 
 
 def _unknown(drawn_from: PassageReader, asked: PassageReader) -> float:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from evaluation.settings import EvaluationSettings
 
 COMMANDS = ("index", "import", "forget")
 DONE_WITH_QUARANTINE = 3
@@ -19,35 +22,40 @@ def then_calibrated(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def both(**given: Any) -> None:
         ending: typer.Exit | None = None
+        settings = _settings(given["index"])
         try:
             command(**given)
         except typer.Exit as error:
             if error.exit_code not in (0, DONE_WITH_QUARANTINE):
                 raise
             ending = error
-        _calibrate(given["index"], quiet=given.get("json", False))
+        if settings.calibrate:
+            _calibrate(settings.index, quiet=given.get("json", False))
         if ending is not None:
             raise ending
 
     return both
 
 
-def _calibrate(index: Path | None, *, quiet: bool) -> None:
+def _settings(index: Path | None) -> EvaluationSettings:
+    """Read before the command works, so that a setting that is wrong is told before anything is published."""
+    from evaluation.settings import EvaluationSettings
+    from store.settings import load_settings
+
+    return load_settings(EvaluationSettings, index=index)
+
+
+def _calibrate(index: Path, *, quiet: bool) -> None:
     """Weigh the legs; what keeps that from being done is told, and undoes nothing: the index is published."""
     from evaluation.calibrated import bring_up_to_date
     from evaluation.commands import told
-    from evaluation.settings import EvaluationSettings
     from indexer.progress import watching
     from store.errors import FootnoteError
     from store.index import IndexDirectory
-    from store.settings import load_settings
 
-    settings = load_settings(EvaluationSettings, index=index)
-    if not settings.calibrate:
-        return
     try:
         with watching() as progress:
-            done = bring_up_to_date(IndexDirectory(settings.index), progress)
+            done = bring_up_to_date(IndexDirectory(index), progress)
     except FootnoteError as error:
         typer.echo(f"WARNING: the legs were not weighed, the default weight holds: {error}", err=True)
         return

@@ -44,18 +44,29 @@ class Trace:
 
 def candidates(trace: Trace) -> list[dict[str, Any]]:
     """Every step's rank and score of the best candidates; a rank is null where that step did not have the passage."""
-    return [_steps(key, trace) for key in trace.ranked[:CANDIDATES_MAX]]
+    ranks = _Ranks(trace)
+    return [_steps(key, trace, ranks) for key in trace.ranked[:CANDIDATES_MAX]]
 
 
-def _steps(key: str, trace: Trace) -> dict[str, Any]:
+class _Ranks:
+    """Where each step has a passage: the first is 1."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.dense, self.lexical, self.fused, self.ranked = (
+            {key: number for number, key in enumerate(order or (), 1)}
+            for order in (trace.dense, trace.lexical, trace.fused, trace.ranked)
+        )
+
+
+def _steps(key: str, trace: Trace, ranks: _Ranks) -> dict[str, Any]:
     scores = trace.scores.get(key)
     return {
         "passage_id": key,
-        "rank": _rank(trace.ranked, key),
+        "rank": ranks.ranked.get(key),
         "score": trace.final.get(key),
-        "dense": {"rank": _rank(trace.dense, key), "score": None if scores is None else scores.dense},
-        "lexical": {"rank": _rank(trace.lexical, key), "score": None if scores is None else scores.lexical},
-        "fused": {"rank": _rank(trace.fused, key), "score": None if scores is None else scores.fused},
+        "dense": {"rank": ranks.dense.get(key), "score": None if scores is None else scores.dense},
+        "lexical": {"rank": ranks.lexical.get(key), "score": None if scores is None else scores.lexical},
+        "fused": {"rank": ranks.fused.get(key), "score": None if scores is None else scores.fused},
         "rerank": None if scores is None else scores.rerank,
     }
 
@@ -73,11 +84,12 @@ async def why(document_id: str, question: Question, engine: Engine, trace: Trace
     ids = await snapshot.passage_ids(document_id, question.principals)
     text = None if trace.lexical is None else question.text
     exact = await snapshot.score(LegQuery(text, None if trace.dense is None else trace.vector), ids)
+    ranks = _Ranks(trace)
     passages = [
-        _steps(key, trace)
+        _steps(key, trace, ranks)
         | {
-            "dense": {"rank": _rank(trace.dense, key), "score": one.dense},
-            "lexical": {"rank": _rank(trace.lexical, key), "score": one.lexical},
+            "dense": {"rank": ranks.dense.get(key), "score": one.dense},
+            "lexical": {"rank": ranks.lexical.get(key), "score": one.lexical},
         }
         for key, one in zip(ids, exact, strict=True)
     ]
@@ -114,7 +126,7 @@ def _missed(exact: Sequence[LegScores], trace: Trace) -> list[str]:
     """For each leg that was asked, what would have been needed."""
     reasons = []
     if trace.dense is not None:
-        best = max(one.dense or -1.0 for one in exact)
+        best = max(-1.0 if one.dense is None else one.dense for one in exact)
         last = _score(trace, trace.dense, "dense")
         reasons.append(
             f"The dense leg's best {trace.depth} passages end at a cosine of {last:.3f}; its best has {best:.3f}."
@@ -134,7 +146,3 @@ def _missed(exact: Sequence[LegScores], trace: Trace) -> list[str]:
 def _score(trace: Trace, leg: Sequence[str], name: str) -> float:
     """What the last passage that a leg found has."""
     return float(getattr(trace.scores[leg[-1]], name) or 0.0) if leg else 0.0
-
-
-def _rank(order: Sequence[str] | None, key: str) -> int | None:
-    return None if order is None or key not in order else list(order).index(key) + 1

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ smaller ones cost more calls.
 _TEXT_CHARS = 1_500
 """Characters of a text that count towards its cost: rerankers read 256 tokens or so and leave the rest."""
 
+_SCORE_MAX = 1e100  # of a score, whose square is taken
 _HANGS_S = 1.0  # after its question went on without it, a batch is taken to hang
 
 _WARM_TEXT = "The quick brown fox jumps over the lazy dog, which sleeps in the shade of an old oak. " * 10
@@ -175,9 +175,12 @@ class AnytimeReranker:
 
     def _score(self, question: str, batch: list[str]) -> list[float]:
         began = self._clock()
-        scores = self._reranker.score(question, batch)
+        try:
+            scores = self._reranker.score(question, batch)
+        except (StopIteration, SystemExit) as error:  # which mean something else to whoever waits
+            raise RuntimeError(f"{self.name} raised {error!r}") from error
         self.pace.observe(_work(question, batch), (self._clock() - began) * 1000)
-        if len(scores) != len(batch) or not all(map(math.isfinite, scores)):
+        if len(scores) != len(batch) or not all(abs(score) <= _SCORE_MAX for score in scores):
             raise ValueError(f"{self.name} gave {len(scores)} scores for {len(batch)} texts, or one that is no number")
         return scores
 

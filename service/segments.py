@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from service.contract import Result, Segment
+from store.language import UNSPACED
 
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(rf"[{UNSPACED}]{{1,2}}|[^\s{UNSPACED}]+")
+"""A run without white space; in scripts that have none between words, two characters."""
+
 _WORD_CHARS_MAX = 40
 """Words are looked for within so many characters each: a text without white space grows by no more."""
 
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """A segment while it takes results in; `at` is its place among the results."""
+    """A segment while it takes results in, whose places among the results are `members`: the best one keeps it."""
 
-    at: int
     start: int
     end: int
-    passages: list[str] = field(default_factory=list)
+    members: list[int]
+
+    @property
+    def best(self) -> int:
+        """The place of its best result."""
+        return min(self.members)
 
 
 def with_segments(results: Sequence[Result], texts: Mapping[str, str], words: int) -> list[Result]:
@@ -33,30 +40,22 @@ def with_segments(results: Sequence[Result], texts: Mapping[str, str], words: in
             merges neighbours.
     """
     segments: dict[str, list[_Open]] = {}
-    kept: list[tuple[Result, _Open | None]] = []
-    for result in results:
+    for at, result in enumerate(results):
         text = texts.get(result.document.id)
         if text is None:
-            kept.append((result, None))
             continue
         start, end = grown(text, result.passage.start, result.passage.end, words)
         known = segments.setdefault(result.document.id, [])
-        touching = [one for one in known if _touch(text, one, start, end)]
-        if touching:
-            first = min(touching, key=lambda one: one.at)
-            for one in touching:
-                first.start, first.end = min(first.start, one.start, start), max(first.end, one.end, end)
-                if one is not first:
-                    first.passages += one.passages
-                    known.remove(one)
-            first.passages.append(result.passage.id)
-            kept = [pair for pair in kept if pair[1] is None or pair[1] is first or pair[1] not in touching]
-        else:
-            known.append(_Open(len(kept), start, end, [result.passage.id]))
-            kept.append((result, known[-1]))
+        merged = _Open(start, end, [at])
+        for one in [one for one in known if _touch(text, one, start, end)]:
+            merged.start, merged.end = min(merged.start, one.start), max(merged.end, one.end)
+            merged.members += one.members
+            known.remove(one)
+        known.append(merged)
+    kept = {one.best: _segment(texts, results, one) for known in segments.values() for one in known}
+    left = [(at, result) for at, result in enumerate(results) if at in kept or result.document.id not in texts]
     return [
-        result.model_copy(update={"rank": rank, "segment": None if one is None else _segment(texts, result, one)})
-        for rank, (result, one) in enumerate(kept, 1)
+        result.model_copy(update={"rank": rank, "segment": kept.get(at)}) for rank, (at, result) in enumerate(left, 1)
     ]
 
 
@@ -85,6 +84,7 @@ def _touch(text: str, one: _Open, start: int, end: int) -> bool:
     return not text[left:right].strip()
 
 
-def _segment(texts: Mapping[str, str], result: Result, one: _Open) -> Segment:
-    text = texts[result.document.id][one.start : one.end]
-    return Segment(text=text, start=one.start, end=one.end, passage_ids=one.passages)
+def _segment(texts: Mapping[str, str], results: Sequence[Result], one: _Open) -> Segment:
+    text = texts[results[one.best].document.id][one.start : one.end]
+    members = [results[at].passage.id for at in sorted(one.members)]
+    return Segment(text=text, start=one.start, end=one.end, passage_ids=members)

@@ -66,7 +66,7 @@ class Service:
             current: Current | None = None
             try:
                 current = self.index.require_current()
-                found = (current, self._calibration_stamp(current))
+                found = (current, self.calibration_stamp(current))
                 if found == self._opened:
                     if self.holder.generation == current.generation:  # not withdrawn since
                         self.last_error = None
@@ -195,7 +195,7 @@ class Service:
             return DENSE_WEIGHT
         return DENSE_WEIGHT if calibration is None else calibration.dense_weight
 
-    def _calibration_stamp(self, current: Current) -> Stamp | None:
+    def calibration_stamp(self, current: Current) -> Stamp | None:
         """What tells one calibration file from another; None where there is none."""
         try:
             found = calibration_file(self.index.calibration, current.name).stat()

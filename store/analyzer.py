@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
-from store.detection import candidates, detect, likeliest
+from store.detection import candidates, detect, likeliest, of_other_scripts
 from store.first_scheme import FirstTerms
-from store.language import LanguageTerms
+from store.language import NONE, LanguageTerms
 
 AUTO = "auto"
 """Stands for detecting each document's language."""
@@ -108,12 +109,34 @@ class Analyzer:
 
     def question_terms(self, question: str) -> list[str]:
         """What a question is looked up by: its terms, less those of words that only frame it ("how do I ..."), unless
-        nothing else would be left; in several languages each word's distinct terms.
+        nothing else would be left; in several languages each word's distinct terms. Where the index has languages of
+        other scripts too, words also as documents in those have them.
         """
         asked_in = [self._of[one] for one in candidates(question, self.languages)]
-        return _merged(asked_in, [one.unframed(question) for one in asked_in]) or _merged(
-            asked_in, [question] * len(asked_in)
+        texts = [one.unframed(question) for one in asked_in]
+        found = _merged(asked_in, texts)
+        if not found:
+            return _merged(asked_in, [question] * len(asked_in))
+        others = of_other_scripts(question, self.languages)
+        return [*found, *self._as_documents_have(others, asked_in, texts, set(found))] if others else found
+
+    def _as_documents_have(
+        self,
+        others: Sequence[str],
+        asked_in: Sequence[LanguageTerms | FirstTerms],
+        texts: Sequence[str],
+        known: AbstractSet[str],
+    ) -> list[str]:
+        """What else the words of the texts are in documents of other scripts' languages, which do not stem them. Stop
+        words of the text's own language are left out: where they are none, they would count for much.
+        """
+        plain = _terms_in(self._scheme, NONE)
+        words = dict.fromkeys(
+            word for one, text in zip(asked_in, texts, strict=True) for word in plain.terms(text) if one.terms(word)
         )
+        telling = " ".join(words)
+        found = dict.fromkeys(term for other in others for term in self._of[other].terms(telling))
+        return [term for term in found if term not in known]
 
 
 def detects_latest(name: str) -> bool:

@@ -199,6 +199,12 @@ def likeliest(text: str, present: Sequence[str]) -> str:
     return max(fitting, key=lambda language: votes[language])  # the first of equally likely ones
 
 
+def of_other_scripts(text: str, present: Sequence[str]) -> list[str]:
+    """The languages of an index that are written in none of the text's scripts; their documents may still quote it."""
+    fitting = _of_its_script(text, present)
+    return [] if len(fitting) == len(present) else [one for one in present if one not in fitting]
+
+
 def _of_its_script(text: str, present: Sequence[str]) -> list[str]:
     """The languages written in a script of the text; the main one where there is none."""
     if len(present) == 1:

@@ -72,6 +72,8 @@ def verified_files(index: IndexDirectory) -> Iterator[Checked]:
         (index.forgotten_file.name, lambda: read_forgotten(index.forgotten_file)),
         (index.highest_file.name, lambda: read_highest(index.highest_file)),
     ]
+    if index.calibration.exists() and not index.calibration.is_dir():
+        yield _wrong(index.calibration.name, f"{index.calibration} is damaged: expected a folder, found a file.")
     checks += [
         (f"calibration/{path.name}", partial(read_calibration, index.calibration, path.stem))
         for path in sorted(index.calibration.glob("*.json"))

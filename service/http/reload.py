@@ -1,4 +1,6 @@
-"""Noticing new snapshots: each worker looks at CURRENT by itself, so a publish or a rollback reaches all of them."""
+"""Noticing new snapshots: each worker looks at CURRENT by itself, so a publish or a rollback reaches all of them, and
+at the calibration of what it names, which comes after a publish.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,20 @@ import asyncio
 import logging
 import time
 
-from service.wiring import Service
+from service.wiring import Service, Stamp
 from store.errors import FootnoteError
 from store.index import Current
 
 log = logging.getLogger("footnote.http")
+
+Seen = tuple[Current, Stamp | None]
 
 _RETRY_S_MIN = 1.0
 _RETRY_S_MAX = 60.0
 
 
 class Watcher:
-    """Opens what CURRENT names whenever that changes.
+    """Opens what CURRENT names whenever that, or its calibration, changes.
 
     What cannot be opened is tried again after a time that doubles up to a minute, or at once when CURRENT changes;
     meanwhile the snapshot that was open goes on serving, or, where none was, the newest kept one that verifies.
@@ -28,7 +32,7 @@ class Watcher:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._tried: Current | str | None = "nothing yet"
+        self._tried: Seen | str | None = "nothing yet"
         self._retry_s = 0.0
         self._retry_at = 0.0
 
@@ -39,7 +43,7 @@ class Watcher:
             await self.look()
 
     async def look(self) -> None:
-        """Reload if CURRENT changed, or if a retry is due. Whatever goes wrong is logged, not raised."""
+        """Reload if CURRENT or its calibration changed, or a retry is due. What goes wrong is logged, not raised."""
         found = await asyncio.to_thread(self._read)
         due = self._retry_s > 0 and time.monotonic() >= self._retry_at
         if found == self._tried and not due:
@@ -61,9 +65,10 @@ class Watcher:
         if reloaded:
             log.info("generation %s is served", service.holder.generation)
 
-    def _read(self) -> Current | str | None:
-        """What CURRENT says, or what is wrong with it."""
+    def _read(self) -> Seen | str | None:
+        """What CURRENT says and which calibration that has, or what is wrong with it."""
         try:
-            return self._service.index.current()
+            current = self._service.index.current()
+            return None if current is None else (current, self._service.calibration_stamp(current))
         except (FootnoteError, OSError) as error:
             return str(error)

@@ -11,10 +11,12 @@ from evaluation.calibrated import CHANGED_MAX, bring_up_to_date
 from evaluation.calibration import DENSE_WEIGHT_MAX, Measured, dense_weight, fitted_weight, measured_of
 from evaluation.pseudo_questions import WORDS_MAX, pseudo_questions
 from indexer.progress import Silent
+from service.http.reload import Watcher
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.analyzer import Analyzer
 from store.calibration import calibration_file, read_calibration
+from store.errors import IndexLocked
 from store.fusion import DENSE_WEIGHT
 from store.index import IndexDirectory
 from store.local import read_manifest
@@ -162,6 +164,36 @@ class TestUpkeep:
         bring_up_to_date(index(documents(60)), Silent())
         assert bring_up_to_date(index(documents(60), model="hash:32"), Silent()).outcome == "measured"
 
+    def test_of_another_analyzer_nothing_is_carried_over(self, index):
+        bring_up_to_date(index(documents(60)), Silent())
+        assert bring_up_to_date(index(documents(60), language="none"), Silent()).outcome == "measured"
+
+    def test_another_language_among_the_documents_is_no_other_analyzer(self, index):
+        bring_up_to_date(index(documents(60)), Silent())
+        greek = {"id": "el", "text": "Το ελληνικό αλφάβητο χρησιμοποιείται για τη γραφή της γλώσσας. Από τον αιώνα."}
+        made = index([*documents(60), greek])
+        assert "greek" in read_manifest(made.snapshots / made.require_current().name).analyzer
+        assert bring_up_to_date(made, Silent()).outcome == "carried over"
+
+    @pytest.mark.parametrize("damage", ["some pages", "all", "gone"])
+    def test_from_a_damaged_snapshot_nothing_is_carried_over(self, index, damage):
+        before = index(documents(60))
+        bring_up_to_date(before, Silent())
+        file = before.snapshots / before.require_current().name / "passages.sqlite"
+        made = index([*documents(60), {"id": "more", "text": "More. And more."}])
+        data = file.read_bytes()
+        if damage == "gone":
+            file.unlink()
+        else:
+            file.write_bytes(data[:4096] + bytes(len(data) - 4096) if damage == "some pages" else b"x" * len(data))
+        assert bring_up_to_date(made, Silent()).outcome == "measured"
+
+    def test_where_nothing_can_be_written_nothing_is_measured(self, index, monkeypatch):
+        made = index(documents(60))
+        monkeypatch.setattr("evaluation.calibrated.calibrate", None)
+        with made.lock(), pytest.raises(IndexLocked):
+            bring_up_to_date(IndexDirectory(made.path), Silent())
+
     def test_restricted_documents_are_asked_about_among_each_other(self, index):
         open_to_all = bring_up_to_date(index(documents(80)), Silent()).calibration
         restricted = bring_up_to_date(index(documents(80, access=["staff"])), Silent(), again=True).calibration
@@ -220,6 +252,18 @@ class TestService:
         assert service.reload() is True
         assert self.weight(service) == calibration.dense_weight
         assert service.reload() is False
+
+    def test_the_watcher_notices_what_comes_after_the_publish(self, made, serve):
+        service = serve()
+        watcher = Watcher(service)
+        asyncio.run(watcher.look())
+        assert self.weight(service) == DENSE_WEIGHT
+        calibration = bring_up_to_date(made, Silent()).calibration
+        asyncio.run(watcher.look())
+        assert self.weight(service) == calibration.dense_weight
+        calibration_file(made.calibration, calibration.snapshot).write_bytes(b"junk")
+        asyncio.run(watcher.look())
+        assert service.calibration_error is not None
 
     def test_a_setting_overrides_it(self, made, serve):
         bring_up_to_date(made, Silent())

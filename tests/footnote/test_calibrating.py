@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 
 import pytest
 
@@ -84,3 +85,20 @@ def test_without_a_query_encoder_the_command_says_what_to_do(notes):
     refused = run("calibrate", cwd=notes)
     assert refused.returncode == 2
     assert "FOOTNOTE_DENSE_WEIGHT" in refused.stderr
+
+
+def test_a_setting_that_is_wrong_is_told_before_anything_is_published(notes):
+    refused = run("index", "notes", cwd=notes, FOOTNOTE_CALIBRATE="maybe")
+    assert refused.returncode == 2
+    assert "calibrate" in refused.stderr
+    assert not (notes / "data" / "index" / "CURRENT").exists()
+
+
+def test_verify_names_a_file_where_the_folder_of_calibrations_should_be(notes):
+    run("index", "notes", cwd=notes)
+    index, _ = calibrations(notes)
+    shutil.rmtree(index.calibration)
+    index.calibration.write_text("")
+    told = run("verify", cwd=notes)
+    assert told.returncode == 1
+    assert "expected a folder" in told.stdout

@@ -183,7 +183,7 @@ def test_a_reranker_that_raises_keeps_what_was_scored_before():
     assert "RuntimeError" in found.trouble
 
 
-@pytest.mark.parametrize("wrong", [[1.0], [1.0, 2.0, 3.0], [1.0, float("nan")]])
+@pytest.mark.parametrize("wrong", [[1.0], [1.0, 2.0, 3.0], [1.0, float("nan")], [1.0, 1e200]])
 def test_scores_that_do_not_fit_are_none(wrong):
     model = Model()
     model.score = lambda _question, texts: wrong if len(texts) > 1 else wrong[:0]
@@ -192,6 +192,20 @@ def test_scores_that_do_not_fit_are_none(wrong):
 
     assert found.scores == []
     assert "ValueError" in found.trouble
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, MemoryError])
+def test_whatever_it_raises_is_told(error):
+    model = Model()
+
+    def raises(_question, _texts):
+        raise error
+
+    model.score = raises
+    found = reranked(model, ["a"], 1_000)
+
+    assert found.scores == []
+    assert "model failed" in found.trouble
 
 
 def test_one_that_hangs_costs_the_budget_and_no_more():

@@ -62,8 +62,15 @@ def test_a_text_shorter_than_wanted_is_taken_whole():
 
 
 def test_no_word_is_halved_in_a_text_without_white_space():
-    text = "字" * 5_000
+    text = "x" * 5_000
     assert grown(text, 2_000, 2_010, 10) == (2_000, 2_010)
+
+
+def test_two_characters_are_a_word_where_nothing_lies_between_words():
+    for text in ("字" * 5_000, ("字" * 90 + "。\n") * 60):
+        start, end = grown(text, 2_000, 2_300, 200)
+        assert 390 <= end - start <= 420
+        assert start < 2_000 < 2_300 < end
 
 
 @given(st.lists(st.integers(0, 19), unique=True, max_size=20), st.integers(0, 60))
@@ -73,7 +80,13 @@ def test_no_text_is_returned_twice_and_every_hit_is_in_one_segment(tens, words):
     returned = [word for one in found for word in re.findall(r"w\d+", one.segment.text)]
     assert len(returned) == len(set(returned))
     assert sorted(key for one in found for key in one.segment.passage_ids) == sorted(one.passage.id for one in results)
+    places = {one.passage.id: place for place, one in enumerate(results)}
+    kept = [places[one.passage.id] for one in found]
+    assert kept == sorted(kept)
     for one in found:
+        members = [places[key] for key in one.segment.passage_ids]
+        assert members == sorted(members)
+        assert members[0] == places[one.passage.id]
         assert one.segment.text == TEXT[one.segment.start : one.segment.end]
         assert one.segment.start <= one.passage.start < one.passage.end <= one.segment.end
         assert len(one.segment.text.split()) >= min(words, 200)

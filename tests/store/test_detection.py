@@ -185,9 +185,29 @@ class TestQuestions:
         assert analyzer.question_terms("Häuser running") == ["häuser", "run", "haus", "running"]
         assert analyzer.question_terms("Kafka Kafka") == ["kafka", "kafka"]
 
+    @pytest.mark.parametrize(
+        ("question", "document", "language"),
+        [
+            ("tuning checkpoints", "Смотрите checkpoints и vacuuming.", "russian"),
+            ("How do I tune the checkpoints?", "Смотрите checkpoints и vacuuming.", "russian"),
+            ("sharding policies", "Δείτε sharding policies εδώ.", "greek"),
+            ("Зелёные черепахи", "The Russian for green turtles is Зелёные черепахи.", "english"),
+            ("replicas", "副本 replicas 是什么", "none"),
+        ],
+    )
+    def test_find_words_in_documents_of_another_script(self, question, document, language):
+        analyzer = Analyzer("english", "russian", "greek", "none", detects=True)
+        shared = set(analyzer.question_terms(question)) & set(analyzer.terms(document, language))
+        assert shared
+        assert shared.isdisjoint({"how", "do", "i", "the"})
+
     @given(st.text() | st.sampled_from([*TEXTS.values(), *UNSPACED.values(), "How do I do\u00adcument this?"]))
     def test_are_looked_up_by_terms_that_the_snapshot_weighs(self, question):
-        for analyzer in (Analyzer("english", "german", "turkish", "none", detects=True), Analyzer("english")):
+        for analyzer in (
+            Analyzer("english", "german", "turkish", "none", detects=True),
+            Analyzer("english", "russian", "arabic", "german", detects=True),
+            Analyzer("english"),
+        ):
             weighed = set(analyzer.all_terms(question))
             assert weighed >= set(analyzer.question_terms(question))
             assert weighed >= set(analyzer.of(question).terms(question))
