@@ -16,6 +16,7 @@ COPY store/ store/
 COPY indexer/ indexer/
 COPY service/ service/
 COPY evaluation/ evaluation/
+COPY training/ training/
 COPY footnote/ footnote/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 

@@ -32,6 +32,6 @@ lock() { # name, what to lock...
 
 upgrade=("$@")
 lock build --group build
-lock service pyproject.toml
-lock indexer pyproject.toml --extra indexer --extra evaluation
-lock dev pyproject.toml --extra indexer --extra evaluation --extra training --group dev
+lock service pyproject.toml --extra llm
+lock indexer pyproject.toml --extra indexer --extra evaluation --extra llm
+lock dev pyproject.toml --extra indexer --extra evaluation --extra training --extra llm --group dev

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.budget import Deadline, StageOverrun
 from service.contract import (
     Abstention,
@@ -25,6 +26,7 @@ from service.contract import (
     SentenceEvent,
     SourcesEvent,
     StageOutcome,
+    Usage,
     WithheldEvent,
     result_of,
 )
@@ -78,7 +80,7 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     )
 
 
-async def answer(  # noqa: C901  # it knows the order
+async def answer(  # noqa: C901, PLR0912  # it knows the order
     question: Question, engine: Engine, deadline: Deadline
 ) -> AsyncIterator[PipelineEvent]:
     """The events of an answer: meta, sources, then sentences, each only after it was checked, and finish.
@@ -99,7 +101,7 @@ async def answer(  # noqa: C901  # it knows the order
     yield SourcesEvent(sources=results)
     if not sources:
         yield _abstention_sentence()
-        yield _finish(engine, deadline, "abstained", Abstention(reason="no_results"))
+        yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
         return
 
     try:
@@ -110,33 +112,41 @@ async def answer(  # noqa: C901  # it knows the order
     if score is None or score < engine.abstain_below:
         yield _abstention_sentence()
         rounded = None if score is None else round(score, 4)
-        yield _finish(engine, deadline, "abstained", Abstention(reason="insufficient_evidence", score=rounded))
+        yield _finish(
+            deadline, engine.generator.usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded)
+        )
         return
 
     composer = _Composer(question, sources)
     reason: FinishReason = "stop"
+    usage = engine.generator.usage
     started = deadline.clock()
     pieces = _pieces(question, sources, evidence, engine, deadline)
     async with aclosing(pieces):
         try:
             async for piece in pieces:
-                for event in composer.compose(*await _ground(piece, sources, engine, deadline)):
-                    yield event
+                if isinstance(piece, Ended):
+                    usage, reason = piece.usage, "length" if piece.reason == "length" else "stop"
+                elif isinstance(piece, Told):
+                    yield DegradedEvent(message=piece.message)
+                else:
+                    for event in composer.compose(*await _ground(piece, sources, engine, deadline)):
+                        yield event
         except StageOverrun as overrun:
             reason = "deadline"
             yield DegradedEvent(message=f"{overrun.stage}: {overrun}; the answer ends with what was verified")
         except ProviderError as error:
             reason = "provider_error"
             yield DegradedEvent(message=f"generate: {error}; the answer ends with what was verified")
-    outcome: dict[FinishReason, StageOutcome] = {"stop": "ok", "deadline": "timeout"}
+    outcome: dict[FinishReason, StageOutcome] = {"stop": "ok", "length": "degraded", "deadline": "timeout"}
     deadline.record("generate", engine.budgets.total_ms, started, outcome.get(reason, "failed"))
     if composer.supported:
-        yield _finish(engine, deadline, reason, None)
+        yield _finish(deadline, usage, reason, None)
     else:
         for event in composer.abstain():
             yield event
         finish: FinishReason = "abstained" if reason == "stop" else reason
-        yield _finish(engine, deadline, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+        yield _finish(deadline, usage, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
 
 
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:
@@ -321,9 +331,12 @@ async def _weigh(
 
 async def _pieces(
     question: Question, sources: Sequence[Result], evidence: Sequence[Evidence], engine: Engine, deadline: Deadline
-) -> AsyncGenerator[str, None]:
-    """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up."""
+) -> AsyncGenerator[Piece, None]:
+    """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up, ProviderError
+    where the generator failed.
+    """
     stream = SentenceStream()
+    cut = False
     text = engine.generator.generate(question.text, sources, evidence)
     async with aclosing(text):
         while True:
@@ -334,14 +347,29 @@ async def _pieces(
             except TimeoutError as error:
                 raise StageOverrun("generate", allowed or 0.0) from error
             except Exception as error:  # whatever a provider throws must not cost what was verified
-                _LOG.warning("the generator failed", exc_info=error)
-                raise ProviderError(type(error).__name__) from error
+                raise _as_provider_error(error) from error
             if chunk is None:
                 break
-            for piece in stream.feed(canonical(chunk)):
-                yield piece
-    for piece in stream.finish():
-        yield piece
+            if isinstance(chunk, str):
+                for piece in stream.feed(canonical(chunk)):
+                    yield piece
+                continue
+            if isinstance(chunk, Ended) and chunk.reason == "length":
+                cut = True
+                yield Told("generate: cut at the limit of tokens; the sentence it was in is left out")
+            yield chunk
+    if not cut:  # half a sentence may say the opposite of the whole
+        for piece in stream.finish():
+            yield piece
+
+
+def _as_provider_error(error: Exception) -> ProviderError:
+    """What may be told of it: a provider's own words may repeat a key, and are in no log either."""
+    if isinstance(error, GeneratorFailed):
+        _LOG.warning("the generator failed: %s", error)
+        return ProviderError(str(error))
+    _LOG.warning("the generator failed", exc_info=error)
+    return ProviderError(type(error).__name__)
 
 
 async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadline: Deadline) -> tuple[Draft, Finding]:
@@ -451,10 +479,8 @@ def _abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:
     return SentenceEvent(index=index, text=ABSTENTION_TEXT, start=start, end=end, verdict="no_claim", citations=[])
 
 
-def _finish(engine: Engine, deadline: Deadline, reason: FinishReason, abstention: Abstention | None) -> FinishEvent:
-    return FinishEvent(
-        finish_reason=reason, abstention=abstention, usage=engine.generator.usage, stages=deadline.report()
-    )
+def _finish(deadline: Deadline, usage: Usage, reason: FinishReason, abstention: Abstention | None) -> FinishEvent:
+    return FinishEvent(finish_reason=reason, abstention=abstention, usage=usage, stages=deadline.report())
 
 
 def _why_nothing(question: Question, engine: Engine, trace: Trace) -> str:

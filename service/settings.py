@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from service.adapters.priced import Price
 from service.budget import Budgets
 from service.contract import GuardrailMode
 from store.embedding import Precision
@@ -55,7 +56,23 @@ class ServiceSettings(IndexSettings):
     reranker: Path | None = Field(
         None, description="folder of an exported cross-encoder (footnote export-reranker); used where rerank is on"
     )
-    generator: Literal["extractive"] = Field("extractive", description="what writes answers")
+    generator: Literal["extractive", "openai", "anthropic"] = Field(
+        "extractive",
+        description="what writes answers: sentences of the passages, or a chat model, for which the first stands in"
+        " where it fails before its first word",
+    )
+    generator_model: str | None = Field(None, description="the chat model's name at its provider")
+    generator_base_url: str | None = Field(
+        None, description="where the provider is; absent: its own address. Any server that speaks OpenAI's API does"
+    )
+    generator_api_key: SecretStr | None = Field(
+        None, description="the provider's key; absent: OPENAI_API_KEY or ANTHROPIC_API_KEY"
+    )
+    generator_tokens_max: int = Field(800, ge=16, description="tokens that a chat model may write for an answer")
+    generator_between_ms: Milliseconds = Field(10_000, description="longest silence within a chat model's answer")
+    generator_prices: dict[str, Price] = Field(
+        {}, description='US dollars a million tokens: {"MODEL": {"prompt": 0.5, "completion": 1.5}}'
+    )
     abstain_below: float = Field(
         0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
     )

@@ -9,7 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from service.adapters.anthropic_messages import open_anthropic
+from service.adapters.chain import Chain
 from service.adapters.extractive import Extractive
+from service.adapters.generator import Generator
+from service.adapters.openai_chat import open_openai
+from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.adapters.reranker import OnnxCrossEncoder
 from service.engine import Engine
 from service.holder import EngineHolder
@@ -50,6 +55,7 @@ class Service:
         )
         self.last_error: str | None = None
         self._reranker = _reranker(settings)
+        self._generator = _generator(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
@@ -173,7 +179,7 @@ class Service:
             rerank_by_default=settings.rerank,
             rerank_depth=settings.rerank_depth,
             rerank_weight=settings.rerank_weight,
-            generator=Extractive(),
+            generator=self._generator,
             answer_passages=settings.answer_passages,
             abstain_below=settings.abstain_below,
             budgets=settings.stage_budgets(),
@@ -231,6 +237,27 @@ def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:
     reranker = AnytimeReranker(model, time.monotonic, threads=max(settings.executor_threads // 2, 1))
     reranker.warm()
     return reranker
+
+
+def _generator(settings: ServiceSettings) -> Generator:
+    """What writes answers: a chat model, for which sentences of the passages stand in, or these alone."""
+    if settings.generator == "extractive":
+        return Extractive()
+    if settings.generator_model is None:
+        raise UsageError(f"generator is {settings.generator}, but no model is named.", fix="Set generator_model.")
+    limits = Limits(
+        first_text_ms=settings.first_sentence_budget_ms or NO_LIMIT_MS,
+        between_ms=settings.generator_between_ms,
+        tokens_max=settings.generator_tokens_max,
+        prices=settings.generator_prices,
+    )
+    key = None if settings.generator_api_key is None else settings.generator_api_key.get_secret_value()
+    model: Generator
+    if settings.generator == "openai":
+        model = open_openai(settings.generator_model, settings.generator_base_url, key, limits)
+    else:
+        model = open_anthropic(settings.generator_model, settings.generator_base_url, key, limits)
+    return Chain([model, Extractive()])
 
 
 def _what_is_wrong(error: Exception, generation: int | None) -> str:

@@ -3,10 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from service.contract import Result, Usage
 from service.evidence import Evidence
+
+EndReason = Literal["stop", "length", "refused"]
+FailureReason = Literal[
+    "not_authorised", "rate_limited", "refused_request", "timeout", "unreachable", "server_error", "bad_response"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a generator's text: why it ended, and what it took."""
+
+    usage: Usage
+    reason: EndReason = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What people should know of how the text came about: goes into `degraded`."""
+
+    message: str
+
+
+class GeneratorFailed(Exception):
+    """A provider failed. The message holds nothing of what the provider said: that may repeat a key or a document.
+
+    Args:
+        provider: its name.
+        reason: what went wrong.
+        status: of the HTTP response, where there was one.
+        retry_after_s: how long the provider asks to be left alone.
+    """
+
+    def __init__(
+        self, provider: str, reason: FailureReason, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(f"{provider}: {reason}{'' if status is None else f' (HTTP {status})'}")
+        self.reason = reason
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+Piece = str | Told | Ended
 
 
 class Generator(Protocol):
@@ -19,8 +62,9 @@ class Generator(Protocol):
 
     def generate(
         self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
-    ) -> AsyncGenerator[str, None]:
-        """Pieces of the answer's text, in order; the n-th source is cited as `[n]`, counting from 1.
+    ) -> AsyncGenerator[Piece, None]:
+        """Pieces of the answer's text, in order; the n-th source is cited as `[n]`, counting from 1. One that counts
+        what it uses says so at the end by `Ended`.
 
         Args:
             question: as it was retrieved for.

@@ -39,10 +39,11 @@ def declared() -> list[tuple[str, str]]:
     """(lock, requirement) for everything that pyproject.toml asks for."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    indexer = project["dependencies"] + extras["indexer"] + extras["evaluation"]
+    service = project["dependencies"] + extras["llm"]
+    indexer = service + extras["indexer"] + extras["evaluation"]
     wanted = {
         "build": group("build") + PROJECT["build-system"]["requires"],
-        "service": project["dependencies"],
+        "service": service,
         "indexer": indexer,
         "dev": indexer + extras["training"] + group("dev"),
     }

@@ -1,0 +1,104 @@
+"""What chat models of every provider share: limits, a stream that cannot stall, and failures in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TypeVar
+
+from service.adapters.generator import FailureReason, GeneratorFailed
+from service.adapters.priced import Price
+from store.errors import UsageError
+
+T = TypeVar("T")
+
+NO_LIMIT_MS = 24 * 3_600_000.0
+"""Stands for no limit where a call must have one."""
+
+
+def require(package: str, *, of: str) -> None:
+    """Raises UsageError where a provider's package is not installed."""
+    if find_spec(package) is None:
+        raise UsageError(
+            f"generator is {of}, but the package {package} is not installed.", fix="Install footnote[llm]."
+        )
+
+
+def without_key(provider: str, variable: str) -> UsageError:
+    """What is told where no key is known."""
+    return UsageError(
+        f"generator is {provider}, but no key is set.",
+        fix=f"Set FOOTNOTE_GENERATOR_API_KEY or {variable}; for a server that asks for none, set it to any word.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one call.
+
+    Args:
+        first_text_ms: until the first text.
+        between_ms: between two pieces.
+        tokens_max: that may be written.
+        prices: by model.
+    """
+
+    first_text_ms: float
+    between_ms: float
+    tokens_max: int
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+
+_OF_STATUS: Mapping[int, FailureReason] = {
+    401: "not_authorised",
+    403: "not_authorised",
+    408: "timeout",
+    429: "rate_limited",
+}
+
+
+_UNREACHABLE = re.compile(r"Connect|Network|Protocol|ReadError|WriteError|CloseError")
+
+
+def as_failure(provider: str, error: Exception) -> GeneratorFailed:
+    """What an error of a provider's package, or of the connection below it, means. Known by status and name, since
+    both packages name theirs alike and pass on what their HTTP library throws in the middle of a stream.
+    """
+    if isinstance(error, GeneratorFailed):
+        return error
+    status, response = getattr(error, "status_code", None), getattr(error, "response", None)
+    name = type(error).__name__
+    if isinstance(status, int):
+        reason = _OF_STATUS.get(status) or ("server_error" if status >= 500 else "refused_request")
+        headers = getattr(response, "headers", {})
+        return GeneratorFailed(provider, reason, status=status, retry_after_s=_seconds(headers.get("retry-after")))
+    if isinstance(error, TimeoutError) or "Timeout" in name:
+        return GeneratorFailed(provider, "timeout")
+    return GeneratorFailed(provider, "unreachable" if _UNREACHABLE.search(name) else "bad_response")
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return None if value is None else max(float(value), 0.0)
+    except ValueError:  # a date, which no provider is known to send
+        return None
+
+
+async def steady(
+    provider: str, stream: AsyncIterator[T], first_ms: float, between_ms: float
+) -> AsyncGenerator[T, None]:
+    """The stream's items; GeneratorFailed where the first, or a following one, does not come in time."""
+    allowed_ms = first_ms
+    while True:
+        try:
+            async with asyncio.timeout(allowed_ms / 1000):
+                item = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise GeneratorFailed(provider, "timeout") from error
+        yield item
+        allowed_ms = between_ms
