@@ -23,7 +23,14 @@ Reason = Literal[
     "no_citation",  # it makes a claim and cites nothing that supports it
     "not_supported",  # the cited passage does not support it
     "number_mismatch",  # a number in it is not in the cited passage
+    "unit_mismatch",  # a number in it has another unit there
+    "date_mismatch",  # a month or weekday in it is not there
+    "name_mismatch",  # a name in it is not there
     "negation_mismatch",  # it negates what the passage affirms, or the other way round
+    "opposite_mismatch",  # it says increase where the passage says decrease
+    "modality_mismatch",  # it says must where the passage says should, or is sure where the passage is not
+    "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
+    "fused_sources",  # a word in it comes from another passage than the one that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
     "unchecked",  # the check did not end within its budget
 ]

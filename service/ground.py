@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.contract import Reason, Result, SentenceVerdict
+from service.facts import conflict
 from service.sentences import units
 from store.analyzer import Analyzer
 
@@ -22,7 +23,6 @@ _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
@@ -100,14 +100,15 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer) -> Findin
     if is_no_claim(draft.claim):
         return Finding("no_claim", None, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
-    cited = [_support(draft.claim, number, sources[number - 1], analyzer) for number in known]
+    compared = _as_sources(sources, analyzer.of(draft.claim))
+    cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
     good = tuple(one.support for one in cited if one.support is not None)
     best = max((one.score for one in cited), default=0.0)
     if good and len(known) == len(draft.markers):
         return Finding("supported", None, good, best)
     others = [
-        _support(draft.claim, number, result, analyzer)
-        for number, result in enumerate(sources, 1)
+        _support(draft.claim, number, source, analyzer)
+        for number, source in enumerate(compared, 1)
         if number not in known
     ]
     repaired = max((one.support for one in others if one.support is not None), key=lambda one: one.score, default=None)
@@ -134,11 +135,29 @@ class _Judged:
     reason: Reason
 
 
-def _support(claim: str, number: int, source: Result, analyzer: Analyzer) -> _Judged:
-    return _support_in(claim, number, source.passage.text, analyzer)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source as a claim is compared with it: text, title and section path, and terms that only other sources have."""
+
+    text: str
+    header: str = ""
+    terms_elsewhere: frozenset[str] = frozenset()
 
 
-def _support_in(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
+def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
+    headers = [" ".join([one.document.title, *one.passage.section]) for one in results]
+    terms = [
+        frozenset(analyzer.terms(f"{header} {one.passage.text}")) for header, one in zip(headers, results, strict=True)
+    ]
+    everywhere = frozenset().union(*terms)
+    return [
+        _Source(one.passage.text, header, everywhere - own)
+        for one, header, own in zip(results, headers, terms, strict=True)
+    ]
+
+
+def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
+    text = source.text
     if _FENCE_OPENS.match(claim):
         code = _FENCE.match(claim)
         at = -1 if code is None else text.find(code.group(1))
@@ -150,7 +169,7 @@ def _support_in(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judg
         if _is_negated_before(text, exact[0]):
             return _Judged(None, 1.0, "negation_mismatch")
         return _Judged(Support(number, *exact, 1.0), 1.0, "not_supported")
-    return _reworded(claim, number, text, analyzer)
+    return _reworded(claim, number, source, analyzer)
 
 
 def _is_negated_before(text: str, start: int) -> bool:
@@ -159,8 +178,8 @@ def _is_negated_before(text: str, start: int) -> bool:
     return len(_NEGATION.findall(before)) % 2 == 1
 
 
-def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged:
-    analyzer = analyzer.of(claim)
+def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
+    analyzer, text = analyzer.of(claim), source.text
     wanted = set(analyzer.terms(claim))
     if not wanted:
         return _Judged(None, 0.0, "not_supported")
@@ -176,16 +195,17 @@ def _reworded(claim: str, number: int, text: str, analyzer: Analyzer) -> _Judged
     if best is None or best.score < COVERAGE_MIN:
         return _Judged(None, 0.0 if best is None else best.score, "not_supported")
     quote = text[best.start : best.end]
-    if not set(_NUMBER.findall(claim)) <= set(_NUMBER.findall(quote)):
-        return _Judged(None, best.score, "number_mismatch")
-    if len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
-        return _Judged(None, best.score, "negation_mismatch")
-    return _Judged(best, best.score, "not_supported")
+    reason = conflict(claim, quote, source.header)
+    if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
+        reason = "negation_mismatch"
+    if reason is None and (wanted - set(analyzer.terms(quote))) & source.terms_elsewhere:
+        reason = "fused_sources"
+    return _Judged(best if reason is None else None, best.score, reason or "not_supported")
 
 
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     """How well a text supports a claim, 0 to 1: what `check` compares with COVERAGE_MIN, a failed hard check as 0."""
-    judged = _support_in(claim, 1, evidence, analyzer)
+    judged = _support(claim, 1, _Source(evidence), analyzer)
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
