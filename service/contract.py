@@ -30,7 +30,7 @@ Reason = Literal[
     "opposite_mismatch",  # it says increase where the passage says decrease
     "modality_mismatch",  # it says must where the passage says should, or is sure where the passage is not
     "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
-    "fused_sources",  # a word in it comes from another passage than the one that says the rest
+    "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
     "unchecked",  # the check did not end within its budget
 ]

@@ -7,6 +7,7 @@ sentence's content by a span of the passage, with every number found there and t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
-_WINDOW_UNITS = 2
+_REFERS_BACK = re.compile(
+    r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +140,16 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A source as a claim is compared with it: text, title and section path, and terms that only other sources have."""
+    """A source as a claim is compared with it: text, title and section path, and the terms of all that was sent."""
 
     text: str
-    header: str = ""
-    terms_elsewhere: frozenset[str] = frozenset()
+    header: str
+    sent: frozenset[str]
 
 
 def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
-    headers = [" ".join([one.document.title, *one.passage.section]) for one in results]
-    terms = [
-        frozenset(analyzer.terms(f"{header} {one.passage.text}")) for header, one in zip(headers, results, strict=True)
-    ]
-    everywhere = frozenset().union(*terms)
-    return [
-        _Source(one.passage.text, header, everywhere - own)
-        for one, header, own in zip(results, headers, terms, strict=True)
-    ]
+    sent = frozenset(term for one in results for term in analyzer.terms(one.passage.text))
+    return [_Source(one.passage.text, " ".join([one.document.title, *one.passage.section]), sent) for one in results]
 
 
 def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
@@ -198,23 +194,28 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     reason = conflict(claim, quote, source.header)
     if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
         reason = "negation_mismatch"
-    if reason is None and (wanted - set(analyzer.terms(quote))) & source.terms_elsewhere:
+    missing = wanted.difference(analyzer.terms(quote), analyzer.terms(source.header))
+    if reason is None and missing & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
     return _Judged(best if reason is None else None, best.score, reason or "not_supported")
 
 
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     """How well a text supports a claim, 0 to 1: what `check` compares with COVERAGE_MIN, a failed hard check as 0."""
-    judged = _support(claim, 1, _Source(evidence), analyzer)
+    judged = _support(claim, 1, _Source(evidence, "", frozenset(analyzer.of(claim).terms(evidence))), analyzer)
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
 def _windows(text: str) -> list[tuple[int, int]]:
+    """Each sentence, and two where the second speaks of what the first does: otherwise what one says of its subject
+    would support the same of another's.
+    """
     found = units(text)
-    return [
-        (found[first].start, found[last].end)
-        for first in range(len(found))
-        for last in range(first, min(first + _WINDOW_UNITS, len(found)))
+    single = [(one.start, one.end) for one in found]
+    return single + [
+        (one.start, other.end)
+        for one, other in itertools.pairwise(found)
+        if _REFERS_BACK.match(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
     ]
 
 

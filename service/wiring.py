@@ -246,7 +246,7 @@ def _generator(settings: ServiceSettings) -> Generator:
     if settings.generator_model is None:
         raise UsageError(f"generator is {settings.generator}, but no model is named.", fix="Set generator_model.")
     limits = Limits(
-        first_text_ms=settings.first_sentence_budget_ms or NO_LIMIT_MS,
+        first_text_ms=(settings.first_sentence_budget_ms if settings.budgets else None) or NO_LIMIT_MS,
         between_ms=settings.generator_between_ms,
         tokens_max=settings.generator_tokens_max,
         prices=settings.generator_prices,

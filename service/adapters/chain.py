@@ -52,7 +52,7 @@ class Chain:
                     raise
                 # Only what is known to be safe: a provider's own words may repeat a key.
                 why = str(error) if isinstance(error, GeneratorFailed) else type(error).__name__
-                _LOG.warning("%s failed: %s", one.usage.model, why)
+                _LOG.info("%s failed: %s", one.usage.model, why)  # `degraded` tells, and is counted
             yield Told(f"generate: {why}; {self._called(one)} instead")
         async with aclosing(last.generate(question, sources, evidence)) as text:
             async for piece in text:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("store", "indexer", "service", "evaluation", "footnote")
+ROOMS = ("store", "indexer", "service", "evaluation", "training", "footnote")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 

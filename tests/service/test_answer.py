@@ -105,6 +105,7 @@ LIES = {
     "obligation": ("The otter must sleep five hours a day [1].", "modality_mismatch"),
     "scope": ("Otters always eat 15 kg of fish in 2023 [1].", "scope_mismatch"),
     "opposite": ("The heron stands in deep shallow water without fish [1].", "not_supported"),
+    "fused sentences": ("The otter home is the river bread Tamar [1].", "not_supported"),
     "fused sources": ("The heron sleeps five hours a day [1].", "fused_sources"),
     "invented": ("The otter plays chess with salmon [1].", "not_supported"),
     "invented marker": ("The lynx hunts at dawn [9].", "unknown_marker"),
