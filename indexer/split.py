@@ -35,6 +35,7 @@ _SPELLED_OUT_TOKENS = 3.5  # for a word, on average; MiniLM takes 1.1 to 3.1 of 
 _USUAL_TOKENS = 1.3
 _STRETCH_SAMPLE_CHARS = 4_000
 _STRETCH_WORDS_MIN = 5
+_STRETCH_BYTES_MIN = 1.3  # of UTF-8 a character: every model's vocabulary spells Latin letters in larger pieces
 _SPACED_WORD = re.compile(rf"[^\W\d_{UNSPACED}]{{2,}}")
 _SMALL_SECTION_TOKENS = 96  # a shorter section is joined with the one that follows, if both fit
 _SEPARATORS = [r"\n\n+", r"\n", r"(?<=[.!?])\s+", r"(?<=[。！？])", r"\s+", r"[\s\S]{48}"]  # noqa: RUF001
@@ -123,7 +124,10 @@ class Splitter:
 
     def stretch(self, text: str) -> float:
         """How many times longer than usual this document's passages may be: 1.0 where its words are known."""
-        words = _SPACED_WORD.findall(text[:_STRETCH_SAMPLE_CHARS])
+        sample = text[:_STRETCH_SAMPLE_CHARS]
+        if len(sample.encode()) < _STRETCH_BYTES_MIN * len(sample):
+            return 1.0
+        words = _SPACED_WORD.findall(sample)
         if len(words) < _STRETCH_WORDS_MIN:
             return 1.0
         tokens = self._count(" ".join(words)) / len(words)
