@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
+from service.adapters.generator import Ended, Piece
 from service.contract import Result, Usage
 from service.evidence import Evidence
 
@@ -24,11 +25,12 @@ class Extractive:
         question: str,  # noqa: ARG002  # the evidence is ranked for it
         sources: Sequence[Result],  # noqa: ARG002
         evidence: Sequence[Evidence],
-    ) -> AsyncGenerator[str, None]:
+    ) -> AsyncGenerator[Piece, None]:
         """The chosen sentences, one piece each; prose on one line, every other unit on a line of its own."""
         for chosen in choose(evidence):
             text = " ".join(chosen.text.split("\n")) if chosen.kind == "prose" else chosen.text
             yield f"{text} [{chosen.source}]\n"
+        yield Ended(self.usage)
 
 
 def choose(evidence: Sequence[Evidence]) -> list[Evidence]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import time
 
 import pytest
@@ -260,3 +261,22 @@ def test_offsets_and_quotes_hold_for_any_text_however_it_arrives(events, engine,
     check_offsets(fold(found), engine)
     assert fold(found).answer == fold(events("otter heron fish 東京", generator=Scripted([text]))).answer
     assert "99 kg" not in fold(found).answer
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(LIES)), st.lists(st.integers(1, 12), min_size=1, max_size=8), st.booleans())
+def test_not_a_character_of_a_lie_leaves_however_the_stream_is_cut(events, name, sizes, after_a_truth):
+    lie, _ = LIES[name]
+    text = f"{OTTER} {lie}" if after_a_truth and not lie.startswith(("#", "```")) else lie
+    chunks, at = [], 0
+    for size in itertools.cycle(sizes):
+        if at >= len(text):
+            break
+        chunks.append(text[at : at + size])
+        at += size
+    found = events("otter heron fish 東京 人口", generator=Scripted(chunks))
+
+    check_grammar(found)
+    left = "".join(event.text for event in found if isinstance(event, SentenceEvent))
+    expected = fold(events("otter", generator=Scripted([OTTER]))).answer if text != lie else ABSTENTION_TEXT
+    assert left.strip() == expected.strip()

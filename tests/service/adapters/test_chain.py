@@ -64,6 +64,7 @@ def test_what_the_model_wrote_is_the_answer_and_its_usage_is_told(folded):
 def test_a_model_that_fails_before_its_first_word_is_stood_in_for(folded, model):
     response = asked(folded, model)
     assert response.verdict == "grounded"
+    assert (response.usage.provider, response.usage.model) == ("footnote", "extractive")
     assert "The otter sleeps five hours a day" in response.answer
     (told,) = response.degraded
     assert told.startswith("generate: ")
