@@ -27,6 +27,10 @@ class DocumentEmbedder(Protocol):
         """Vectors of `texts`, float32, shape (len(texts), dimension), rows of unit length."""
         ...
 
+    def encode_as_read(self, texts: Sequence[str]) -> Vectors:
+        """The same by as much of each text as the model reads, as others embed with it."""
+        ...
+
 
 class SentenceTransformerEmbedder:
     """Any sentence-transformers model from a folder. Torch is imported when the first text is embedded.
@@ -65,17 +69,22 @@ class SentenceTransformerEmbedder:
 
         Of a text that is longer than the model reads, the mean of its parts' vectors.
         """
-        prefix = self._space.document_prefix
         parts = [self._parts(text) for text in texts]
+        vectors = self.encode_as_read([part for some in parts for part in some])
+        starts = np.cumsum([0, *map(len, parts)])[:-1]
+        return unit_rows(np.add.reduceat(vectors, starts, axis=0)) if len(texts) else vectors
+
+    def encode_as_read(self, texts: Sequence[str]) -> Vectors:
+        """The same by as much of each text as the model reads, as others embed with it."""
+        prefix = self._space.document_prefix
         vectors = self.model.encode(
-            [prefix + part for some in parts for part in some],
+            [prefix + text for text in texts],
             batch_size=self._batch,
             convert_to_numpy=True,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        starts = np.cumsum([0, *map(len, parts)])[:-1]
-        return unit_rows(np.add.reduceat(np.asarray(vectors, np.float32), starts, axis=0)) if len(texts) else vectors
+        return unit_rows(np.asarray(vectors, np.float32).reshape(len(texts), self._space.dimension))
 
     def _parts(self, text: str) -> list[str]:
         """The text, or as few parts of like length as the model reads whole, cut before words where there are any."""

@@ -149,7 +149,7 @@ def require_parity(embedder: DocumentEmbedder, texts: Sequence[str], headed: Seq
     """Raise SpaceMismatch unless given vectors are what this model makes of these texts, with or without a header."""
     if vectors.shape[1] != embedder.space.dimension:
         raise SpaceMismatch("dimension", embedder.space.dimension, vectors.shape[1])
-    cosines = [np.einsum("ij,ij->i", embedder.encode_documents(form), vectors) for form in (texts, headed)]
+    cosines = [np.einsum("ij,ij->i", embedder.encode_as_read(form), vectors) for form in (texts, headed)]
     worst = float(np.maximum(*cosines).min(initial=1.0))
     if worst < PARITY_MIN:
         raise SpaceMismatch(

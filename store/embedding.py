@@ -164,6 +164,7 @@ class HashEmbedder:
         return unit_rows(vectors)
 
     encode_documents = encode_queries
+    encode_as_read = encode_queries
 
 
 def _add_hashed(vector: npt.NDArray[np.float32], feature: str, weight: float) -> None:

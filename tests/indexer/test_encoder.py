@@ -63,7 +63,7 @@ def test_the_export_agrees_with_the_model_on_every_kind_of_text(embedder, export
     assert entry.parity_cosine_min >= 0.999
     assert entry.parity_texts == 7
     ours = OnnxEncoder(encoders / entry.folder, embedder.space).encode_queries(QUESTIONS)
-    theirs = embedder.encode_documents(QUESTIONS)
+    theirs = embedder.encode_as_read(QUESTIONS)
     assert ours.shape == theirs.shape == (len(QUESTIONS), 384)
     assert np.sum(ours * theirs, axis=1).min() >= 0.999
     assert np.linalg.norm(ours, axis=1) == pytest.approx(1, abs=1e-5)
@@ -85,7 +85,7 @@ def test_weights_in_int8_agree_with_the_model_too_and_are_smaller(embedder, expo
     assert (folder / "model.int8.onnx").stat().st_size < 0.7 * (folder / "model.onnx").stat().st_size
     asked = [text for text in QUESTIONS if text]  # the vector of no text at all differs more: 0.9988
     ours = OnnxEncoder(folder, embedder.space, precision="int8").encode_queries(asked)
-    assert np.sum(ours * embedder.encode_documents(asked), axis=1).min() >= 0.999
+    assert np.sum(ours * embedder.encode_as_read(asked), axis=1).min() >= 0.999
 
 
 def test_weights_in_int8_that_disagree_are_left_out_and_refused_when_asked_for(embedder, tmp_path, monkeypatch):

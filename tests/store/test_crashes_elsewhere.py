@@ -99,6 +99,7 @@ class TestEncoder:
             path.write_bytes(b"stands for a model")
 
         monkeypatch.setattr(indexer.encoder, "_export", export)
+        monkeypatch.setattr(indexer.encoder, "_quantise", lambda _, target: target.write_bytes(b"stands for another"))
         monkeypatch.setattr(indexer.encoder, "_parity", lambda *_: 1.0)
         (tmp_path / "model").mkdir()
         (tmp_path / "model" / "tokenizer.json").write_bytes(b"stands for a tokenizer")

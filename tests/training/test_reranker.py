@@ -91,8 +91,8 @@ class StopsWhileTraining(Silent):
 
     def advance(self, steps=1):
         if self.training:
-            self.steps += 1
-            if self.steps == 20 * 16:
+            self.steps += steps
+            if self.steps >= 8 * 16:
                 raise Stopped
 
 
