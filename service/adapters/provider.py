@@ -1,19 +1,16 @@
-"""What chat models of every provider share: limits, a stream that cannot stall, and failures in our words."""
+"""What chat models of every provider need: limits, a key, and failures in our words."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TypeVar
 
 from service.adapters.generator import FailureReason, GeneratorFailed
 from service.adapters.priced import Price
 from store.errors import UsageError
-
-T = TypeVar("T")
 
 NO_LIMIT_MS = 24 * 3_600_000.0
 """Stands for no limit where a call must have one."""
@@ -27,12 +24,15 @@ def require(package: str, *, of: str) -> None:
         )
 
 
-def without_key(provider: str, variable: str) -> UsageError:
-    """What is told where no key is known."""
-    return UsageError(
-        f"generator is {provider}, but no key is set.",
-        fix=f"Set FOOTNOTE_GENERATOR_API_KEY or {variable}; for a server that asks for none, set it to any word.",
-    )
+def key_of(provider: str, given: str | None, variable: str) -> str:
+    """The key that is set, else the environment's. Raises UsageError where there is none."""
+    key = given or os.environ.get(variable)
+    if not key:
+        raise UsageError(
+            f"generator is {provider}, but no key is set.",
+            fix=f"Set FOOTNOTE_GENERATOR_API_KEY or {variable}; for a server that asks for none, set it to any word.",
+        )
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +85,3 @@ def _seconds(value: str | None) -> float | None:
         return None if value is None else max(float(value), 0.0)
     except ValueError:  # a date, which no provider is known to send
         return None
-
-
-async def steady(
-    provider: str, stream: AsyncIterator[T], first_ms: float, between_ms: float
-) -> AsyncGenerator[T, None]:
-    """The stream's items; GeneratorFailed where the first, or a following one, does not come in time."""
-    allowed_ms = first_ms
-    while True:
-        try:
-            async with asyncio.timeout(allowed_ms / 1000):
-                item = await anext(stream)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise GeneratorFailed(provider, "timeout") from error
-        yield item
-        allowed_ms = between_ms

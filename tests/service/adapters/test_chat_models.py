@@ -267,6 +267,18 @@ def test_a_stall_ends_within_its_limit_and_the_connection_is_closed(provider, so
     assert body.closed
 
 
+def test_items_without_text_do_not_put_off_the_limit_of_the_first_text(provider, sources):
+    silent = Limits(first_text_ms=150, between_ms=5_000, tokens_max=64)
+    body = Stream(provider.lines(["The otter"]), stall_after=1)
+    model = provider.model(body)
+    model._limits = silent
+    began = time.monotonic()
+    with pytest.raises(GeneratorFailed) as failed:
+        written(model, sources)
+    assert failed.value.reason == "timeout"
+    assert time.monotonic() - began < 2
+
+
 def test_leaving_early_closes_the_connection(provider, sources):
     body = Stream(provider.lines(["word "] * 50))
 

@@ -1,0 +1,93 @@
+"""A chat model of any provider: one streamed call within its limits, its failures in our words, and what it took."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from service.adapters.generator import Ended, EndReason, GeneratorFailed, Piece
+from service.adapters.priced import usage_of
+from service.adapters.prompt import Prompt, prompt
+from service.adapters.provider import Limits, as_failure
+from service.contract import Result, Usage
+from service.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one item of a provider's stream says; absent is what it says nothing of."""
+
+    text: str = ""
+    ended: bool = False
+    reason: EndReason | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class ChatModel(ABC):
+    """Knows the order of a call; a provider knows how it is asked and what its items say.
+
+    Args:
+        client: of the provider's package; retries are nobody's but the caller's, so it should have none.
+        model: its name there.
+        limits: of each call.
+    """
+
+    provider: str
+
+    def __init__(self, client: Any, model: str, limits: Limits) -> None:
+        self._client = client
+        self._model = model
+        self._limits = limits
+
+    @abstractmethod
+    async def _ask(self, asked: Prompt) -> AbstractAsyncContextManager[Any]:
+        """Begin the call: the stream of its items, which closes the connection when it is left."""
+
+    @abstractmethod
+    def _said(self, item: Any) -> Said:
+        """What an item says."""
+
+    @property
+    def usage(self) -> Usage:
+        """Provider and model."""
+        return Usage(provider=self.provider, model=self._model)
+
+    async def generate(
+        self,
+        question: str,
+        sources: Sequence[Result],
+        evidence: Sequence[Evidence],  # noqa: ARG002  # the model reads the passages whole
+    ) -> AsyncGenerator[Piece, None]:
+        """The model's text as it comes, then what it took. Raises GeneratorFailed."""
+        clock = asyncio.get_running_loop().time
+        limit = clock() + self._limits.first_text_ms / 1000
+        reason: EndReason = "stop"
+        prompt_tokens = completion_tokens = 0
+        ended = False
+        try:
+            async with asyncio.timeout_at(limit):
+                stream = await self._ask(prompt(question, sources, f"~{secrets.token_hex(4)}~"))
+            async with stream as items:
+                while True:
+                    async with asyncio.timeout_at(limit):
+                        item = await anext(items, None)
+                    if item is None:
+                        break
+                    said = self._said(item)
+                    ended, reason = ended or said.ended, said.reason or reason
+                    prompt_tokens = prompt_tokens if said.prompt_tokens is None else said.prompt_tokens
+                    completion_tokens = completion_tokens if said.completion_tokens is None else said.completion_tokens
+                    if said.text:
+                        yield said.text
+                        limit = clock() + self._limits.between_ms / 1000
+        except Exception as error:  # noqa: BLE001  # whatever the package or its connection throws
+            raise as_failure(self.provider, error) from None
+        if not ended:
+            raise GeneratorFailed(self.provider, "bad_response")  # cut off without a word
+        yield Ended(usage_of(self.provider, self._model, prompt_tokens, completion_tokens, self._limits.prices), reason)
