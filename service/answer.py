@@ -6,35 +6,30 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.budget import Deadline, StageOverrun
+from service.compose import Composer, abstention_sentence
 from service.contract import (
     Abstention,
-    Checks,
-    Citation,
     DegradedEvent,
     FinishEvent,
     FinishReason,
     MetaEvent,
     PipelineEvent,
-    Reason,
     Result,
     Scores,
     SearchResponse,
-    SentenceEvent,
     SourcesEvent,
     StageOutcome,
     Usage,
-    WithheldEvent,
     result_of,
 )
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
 from service.explain import Trace, candidates, why
 from service.feedback import dense_again, lexical_again
-from service.ground import Draft, Finding, check, parse, with_markers
+from service.ground import Draft, Finding, check, parse
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
@@ -50,8 +45,6 @@ _LOG = logging.getLogger("footnote.answer")
 
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
-
-ABSTENTION_TEXT = "The indexed documents do not answer this question."
 
 
 class ProviderError(Exception):
@@ -100,7 +93,7 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
     sources = results[: engine.answer_passages]
     yield SourcesEvent(sources=results)
     if not sources:
-        yield _abstention_sentence()
+        yield abstention_sentence()
         yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
         return
 
@@ -110,14 +103,14 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         evidence, score = [], None
         yield DegradedEvent(message=f"evidence: {overrun}; nothing is answered unweighed")
     if score is None or score < engine.abstain_below:
-        yield _abstention_sentence()
+        yield abstention_sentence()
         rounded = None if score is None else round(score, 4)
         yield _finish(
             deadline, engine.generator.usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded)
         )
         return
 
-    composer = _Composer(question, sources)
+    composer = Composer(question, sources)
     reason: FinishReason = "stop"
     usage = engine.generator.usage
     started = deadline.clock()
@@ -380,103 +373,6 @@ async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadlin
         return draft, await deadline.stage("ground", engine.budgets.ground_ms, running)
     except StageOverrun:
         return draft, Finding("unchecked", "unchecked", (), 0.0)
-
-
-@dataclass(slots=True)
-class _Placed:
-    """Where the next sentence will stand."""
-
-    index: int = 0
-    offset: int = 0
-
-
-class _Composer:
-    """Turns checked sentences into events: numbers markers by first appearance and keeps every offset exact."""
-
-    def __init__(self, question: Question, sources: Sequence[Result]) -> None:
-        self._sources = sources
-        self._flagged = question.guardrail == "flagged"
-        self._markers: dict[str, int] = {}
-        self._citations = 0
-        self._at = _Placed()
-        self.supported = 0
-
-    def compose(self, draft: Draft, finding: Finding) -> list[PipelineEvent]:
-        """The events of one sentence: itself, or that it was withheld (or both, where it is flagged)."""
-        if not draft.claim:
-            return []
-        if finding.verdict in ("unsupported", "unchecked"):
-            reason: Reason = finding.reason or "not_supported"
-            withheld = WithheldEvent(
-                index=self._at.index,
-                reason=reason,
-                score=round(finding.score, 4),
-                chars=len(draft.claim),
-                text=draft.claim if self._flagged else None,
-            )
-            if not self._flagged:
-                self._at.index += 1
-                return [withheld]
-            return [withheld, self._sentence(draft, finding)]
-        if finding.verdict == "supported":
-            self.supported += 1
-        return [self._sentence(draft, finding)]
-
-    def abstain(self) -> list[PipelineEvent]:
-        """Say that nothing is answered, after whatever was said."""
-        return [_abstention_sentence(self._at.index, self._at.offset)]
-
-    def _sentence(self, draft: Draft, finding: Finding) -> SentenceEvent:
-        numbers = [self._marker(support.source) for support in finding.supports]
-        body, places = with_markers(draft.claim, numbers)
-        text = body + (draft.after or ("\n" if "\n" in body else " "))
-        start = self._at.offset
-        citations = []
-        for support, number, (left, right) in zip(finding.supports, numbers, places, strict=True):
-            self._citations += 1
-            result = self._sources[support.source - 1]
-            citations.append(
-                Citation(
-                    id=f"c{self._citations}",
-                    marker=number,
-                    answer_start=start,
-                    answer_end=start + len(body),
-                    marker_start=start + left,
-                    marker_end=start + right,
-                    document_id=result.document.id,
-                    document_version=result.document.version,
-                    title=result.document.title,
-                    url=result.document.url,
-                    page=result.passage.page,
-                    passage_id=result.passage.id,
-                    quote=result.passage.text[support.start : support.end],
-                    source_start=result.passage.start + support.start,
-                    source_end=result.passage.start + support.end,
-                    support=round(support.score, 4),
-                    checks=Checks(known=True, exact=True, supported=True),
-                )
-            )
-        event = SentenceEvent(
-            index=self._at.index,
-            text=text,
-            start=start,
-            end=start + len(text),
-            verdict=finding.verdict,
-            reason=finding.reason,
-            citations=citations,
-        )
-        self._at.index += 1
-        self._at.offset += len(text)
-        return event
-
-    def _marker(self, source: int) -> int:
-        passage = self._sources[source - 1].passage.id
-        return self._markers.setdefault(passage, len(self._markers) + 1)
-
-
-def _abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:
-    end = start + len(ABSTENTION_TEXT)
-    return SentenceEvent(index=index, text=ABSTENTION_TEXT, start=start, end=end, verdict="no_claim", citations=[])
 
 
 def _finish(deadline: Deadline, usage: Usage, reason: FinishReason, abstention: Abstention | None) -> FinishEvent:

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.adapters.scripted import Scripted
-from service.answer import ABSTENTION_TEXT, answer
+from service.answer import answer
 from service.budget import Deadline
+from service.compose import ABSTENTION_TEXT
 from service.contract import DegradedEvent, FinishEvent, MetaEvent, SentenceEvent, SourcesEvent, WithheldEvent, fold
 from service.question import ANYONE, Question
 
