@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from indexer.progress import Progress
 from store.errors import UsageError
 from training.examples import Example
+
+PILE_BATCHES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Recipe:
         tokens_max: question and text together are cut to this.
         batch_size, learning_rate, epochs: of AdamW with a linear warm-up over the first tenth and a linear decay.
         positive_weight: of a pair that belongs together, against one that does not.
+        by_length: batches of pairs alike in length, of PILE_BATCHES batches drawn at a time, so that little is padding.
         bf16: matrix products in bfloat16, which CPUs with AVX-512 BF16 or AMX do quicker.
         seed: of the order and of the new head.
     """
@@ -32,6 +35,7 @@ class Recipe:
     learning_rate: float = 1e-4
     epochs: float = 1.0
     positive_weight: float = 4.0
+    by_length: bool = False
     bf16: bool = False
     seed: int = 0
 
@@ -43,6 +47,7 @@ def train(examples: Sequence[Example], model: Path, work: Path, recipe: Recipe, 
     """
     from datasets import Dataset, disable_progress_bars
     from sentence_transformers import CrossEncoder
+    from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
     from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
     from torch import tensor
@@ -62,6 +67,21 @@ def train(examples: Sequence[Example], model: Path, work: Path, recipe: Recipe, 
     }
     steps = max(int(len(shuffled) * recipe.epochs / recipe.batch_size), 1)
     checkpoints = work / "checkpoints"
+    lengths = [len(one.question) + len(one.text) for one in shuffled]
+
+    class ByLength(DefaultBatchSampler):  # type: ignore[misc]  # nothing of these is typed here
+        """Batches of pairs alike in length."""
+
+        def __iter__(self) -> Iterator[list[int]]:
+            return iter(batches_by_length(lengths, recipe.batch_size, recipe.seed + self.epoch))
+
+    class Trainer(CrossEncoderTrainer):  # type: ignore[misc]  # a sampler named in the arguments would be pickled
+        """Draws its batches as the recipe says."""
+
+        def get_batch_sampler(self, *given: Any, **named: Any) -> Any:
+            """Batches by length, or as they come."""
+            return ByLength(*given, **named) if recipe.by_length else super().get_batch_sampler(*given, **named)
+
     arguments = CrossEncoderTrainingArguments(
         output_dir=str(checkpoints),
         max_steps=steps,
@@ -86,7 +106,7 @@ def train(examples: Sequence[Example], model: Path, work: Path, recipe: Recipe, 
             """One batch is done."""
             progress.advance(recipe.batch_size)
 
-    trainer = CrossEncoderTrainer(
+    trainer = Trainer(
         model=encoder,
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
@@ -99,6 +119,20 @@ def train(examples: Sequence[Example], model: Path, work: Path, recipe: Recipe, 
     target = work / "model"
     encoder.save_pretrained(str(target))
     return target
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int, seed: int) -> list[list[int]]:
+    """Every position once, in batches of positions alike in length; which, and in what order, is drawn by the seed."""
+    dice = random.Random(seed)  # noqa: S311  # an order, not a secret
+    drawn = list(range(len(lengths)))
+    dice.shuffle(drawn)
+    pile = PILE_BATCHES * batch_size
+    batches = []
+    for at in range(0, len(drawn), pile):
+        ordered = sorted(drawn[at : at + pile], key=lambda position: lengths[position])
+        batches.extend(ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size))
+    dice.shuffle(batches)
+    return batches
 
 
 def _cut(model: Path, target: Path, recipe: Recipe) -> Path:

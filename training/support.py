@@ -1,0 +1,58 @@
+"""Training rows of a support scorer: a claim, its evidence, and whether the one follows from the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluation.sets import read_lines
+from service.windows import likeliest
+from store.analyzer import Analyzer
+from store.errors import UsageError
+from store.text import canonical
+from training.examples import Example
+
+LABELS = {"supported": 1.0, "refuted": 0.0, "neutral": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class SupportRow:
+    """One claim; `supported` is 1.0 or 0.0."""
+
+    claim: str
+    evidence: str
+    supported: float
+
+
+def read_support_rows(path: Path, rows_max: int, *, seed: int = 0) -> list[SupportRow]:
+    """At most so many rows of the file, drawn at random, in the file's order. Raises UsageError naming a bad line."""
+    rows = [_row(line, f"{path}:{number}") for number, line in enumerate(read_lines(path), 1)]
+    if len(rows) <= rows_max:
+        return rows
+    chosen = random.Random(seed).sample(range(len(rows)), rows_max)  # noqa: S311  # a sample, not a secret
+    return [rows[number] for number in sorted(chosen)]
+
+
+def examples_of_support(rows: Sequence[SupportRow], analyzer: Analyzer) -> list[Example]:
+    """The claims, each beside the window of its evidence that holds most of it, as the service compares them."""
+    examples = []
+    for row in rows:
+        text = canonical(row.evidence)
+        wanted = analyzer.of(row.claim).terms(row.claim)
+        best = likeliest(wanted, text, analyzer, 1)
+        if best:
+            start, end = best[0]
+            examples.append(Example(canonical(row.claim), text[start:end], row.supported))
+    return examples
+
+
+def _row(line: dict[str, Any], place: str) -> SupportRow:
+    claim, evidence, label = line.get("claim"), line.get("evidence"), line.get("label")
+    if not isinstance(claim, str) or not isinstance(evidence, str) or not claim.strip() or not evidence.strip():
+        raise UsageError(f'{place}: a row needs "claim" and "evidence", texts.')
+    if label not in LABELS:
+        raise UsageError(f'{place}: "label" must be one of {", ".join(LABELS)}, found {label!r}.')
+    return SupportRow(claim, evidence, LABELS[label])
