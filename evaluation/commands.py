@@ -287,14 +287,22 @@ def support(
     ],
     json: JsonOption = False,
 ) -> None:
-    """The support check on lines of {"claim", "evidence", "label": true|false}, at the shipped threshold.
+    """The support scorer on lines of {"claim", "evidence", "label": true|false}, at its own threshold.
 
-    footnote evaluate support claims.jsonl --json
+    FOOTNOTE_VERIFIER=none measures what words and hard facts alone decide, a folder another scorer.
+
+        footnote evaluate support claims.jsonl --json
     """
     from evaluation.support import measure_support
+    from service.settings import ServiceSettings
+    from service.support import SupportCheck
+    from service.wiring import verifier_of
+    from store.analyzer import Analyzer
     from store.output import emit
+    from store.settings import load_settings
 
-    measured = {str(name): measure_support(name) for name in files}
+    check = SupportCheck(Analyzer(), verifier_of(load_settings(ServiceSettings, index=None)))
+    measured = {str(name): measure_support(name, check) for name in files}
     if json:
         emit(next(iter(measured.values())) if len(files) == 1 else measured)
         return

@@ -2,54 +2,59 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.measures import binary_auroc
-from evaluation.sets import open_text
-from service.ground import COVERAGE_MIN, support_score
-from store.analyzer import Analyzer
+from evaluation.sets import read_lines
+from service.support import SupportCheck
 from store.errors import UsageError
 
 
-def measure_support(path: Path) -> dict[str, float]:
-    """`{"n", "balanced_accuracy", "auroc", "threshold"}` at the shipped threshold, never one chosen on this file.
+@dataclass(frozen=True, slots=True)
+class SupportPair:
+    """A claim, what it is said to follow from, and whether people found that it does."""
 
-    Lines are `{"claim": str, "evidence": str, "label": true|false}`. Raises UsageError naming file and line.
-    """
-    analyzer = Analyzer()
-    scores: list[float] = []
-    labels: list[bool] = []
+    claim: str
+    evidence: str
+    label: bool
+
+
+def read_support(path: Path) -> list[SupportPair]:
+    """The pairs of a file of `{"claim", "evidence", "label": true|false}`. Raises UsageError naming a bad line."""
     if not path.is_file():
         raise UsageError(f"there is no file {path}.")
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            row = _row(line, path, number)
-            scores.append(support_score(row["claim"], row["evidence"], analyzer))
-            labels.append(row["label"])
-    positive = sum(labels)
-    if not 0 < positive < len(labels):
+    pairs = [_pair(row, f"{path}:{number}") for number, row in enumerate(read_lines(path), 1)]
+    if len({one.label for one in pairs}) < 2:
         raise UsageError(f"{path}: needs lines with label true and lines with label false.")
-    right_true = sum(score >= COVERAGE_MIN and label for score, label in zip(scores, labels, strict=True))
-    right_false = sum(score < COVERAGE_MIN and not label for score, label in zip(scores, labels, strict=True))
-    balanced = (right_true / positive + right_false / (len(labels) - positive)) / 2
+    return pairs
+
+
+def measure_support(path: Path, check: SupportCheck) -> dict[str, float]:
+    """`{"n", "balanced_accuracy", "auroc", "threshold"}` at the shipped threshold, never one chosen on this file."""
+    pairs = read_support(path)
+    scores = [check.score(one.claim, one.evidence) for one in pairs]
+    labels = [one.label for one in pairs]
     return {
-        "n": len(labels),
-        "balanced_accuracy": round(balanced, 4),
+        "n": len(pairs),
+        "balanced_accuracy": round(balanced_accuracy(scores, labels, check.threshold), 4),
         "auroc": round(binary_auroc(scores, labels), 4),
-        "threshold": COVERAGE_MIN,
+        "threshold": check.threshold,
     }
 
 
-def _row(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{path}:{number}: not JSON: {error}.") from error
+def balanced_accuracy(scores: Sequence[float], labels: Sequence[bool], threshold: float) -> float:
+    """Mean of the share of the supported that reach the threshold and of the others that do not."""
+    positive = sum(labels)
+    reached = sum(score >= threshold for score, label in zip(scores, labels, strict=True) if label)
+    below = sum(score < threshold for score, label in zip(scores, labels, strict=True) if not label)
+    return (reached / positive + below / (len(labels) - positive)) / 2
+
+
+def _pair(row: dict[str, Any], place: str) -> SupportPair:
     kinds = {"claim": str, "evidence": str, "label": bool}
-    if not isinstance(row, dict) or any(not isinstance(row.get(name), kind) for name, kind in kinds.items()):
-        raise UsageError(f'{path}:{number}: expected {{"claim": str, "evidence": str, "label": true|false}}.')
-    return row
+    if any(not isinstance(row.get(name), kind) for name, kind in kinds.items()):
+        raise UsageError(f'{place}: expected {{"claim": str, "evidence": str, "label": true|false}}.')
+    return SupportPair(row["claim"], row["evidence"], row["label"])

@@ -368,7 +368,9 @@ def _as_provider_error(error: Exception) -> ProviderError:
 async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadline: Deadline) -> tuple[Draft, Finding]:
     """Check one sentence within its budget; a check that does not end leaves it unchecked, and so withheld."""
     draft = parse(piece, sources)
-    running = asyncio.get_running_loop().run_in_executor(engine.executor, check, draft, sources, engine.analyzer)
+    running = asyncio.get_running_loop().run_in_executor(
+        engine.executor, check, draft, sources, engine.analyzer, engine.verifier
+    )
     try:
         return draft, await deadline.stage("ground", engine.budgets.ground_ms, running)
     except StageOverrun:

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from service.contract import Reason, Result, SentenceVerdict
 from service.facts import conflict
 from service.sentences import units
+from service.verifier import Verifier
+from service.windows import likeliest
 from store.analyzer import Analyzer
 
 COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
+
+REPAIRS_MAX = 2
+"""Sources that a sentence does not cite, but that the learned scorer is asked about: those that share most words."""
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
@@ -95,16 +100,21 @@ def _draft(piece: str, claim: str, markers: tuple[int, ...]) -> Draft:
     return Draft(claim, markers, leading, piece[len(piece.rstrip()) :])
 
 
-def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer) -> Finding:
-    """Judge one sentence against the sources that were sent. Pure; a few milliseconds at most.
+def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier: Verifier | None = None) -> Finding:
+    """Judge one sentence against the sources that were sent. Pure; a few milliseconds, and with a learned scorer one
+    call of it for what it cites and one for the rest.
 
-    A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one.
+    A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one. What
+    stands in a source word for word is not asked of the scorer, and what a hard check refuses stays refused; of the
+    rest it accepts what words alone do not show, and refuses what it finds very unlikely in spite of them.
     """
     if is_no_claim(draft.claim):
         return Finding("no_claim", None, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
     compared = _as_sources(sources, analyzer.of(draft.claim))
     cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
+    if verifier is not None and not any(one.exact for one in cited):
+        cited = _by_meaning(draft.claim, cited, compared, analyzer, verifier)
     good = tuple(one.support for one in cited if one.support is not None)
     best = max((one.score for one in cited), default=0.0)
     if good and len(known) == len(draft.markers):
@@ -114,6 +124,9 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer) -> Findin
         for number, source in enumerate(compared, 1)
         if number not in known
     ]
+    if verifier is not None and not good and not any(one.exact for one in others):
+        others.sort(key=lambda one: -one.score)
+        others = _by_meaning(draft.claim, others[:REPAIRS_MAX], compared, analyzer, verifier) + others[REPAIRS_MAX:]
     repaired = max((one.support for one in others if one.support is not None), key=lambda one: one.score, default=None)
     if good or repaired is not None:
         supports = good or ((repaired,) if repaired is not None else ())
@@ -133,9 +146,13 @@ def is_no_claim(claim: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
+    """What one source says to a claim; `reason` is why it does not support it, where it does not."""
+
+    source: int
     support: Support | None
     score: float
-    reason: Reason
+    reason: Reason = "not_supported"
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +175,13 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
         code = _FENCE.match(claim)
         at = -1 if code is None else text.find(code.group(1))
         if code is not None and at >= 0 and code.group(1).strip():
-            return _Judged(Support(number, at, at + len(code.group(1)), 1.0), 1.0, "not_supported")
-        return _Judged(None, 0.0, "code_not_exact")
+            return _Judged(number, Support(number, at, at + len(code.group(1)), 1.0), 1.0, exact=True)
+        return _Judged(number, None, 0.0, "code_not_exact")
     exact = find_ignoring_space(text, claim)
     if exact is not None:
         if _is_negated_before(text, exact[0]):
-            return _Judged(None, 1.0, "negation_mismatch")
-        return _Judged(Support(number, *exact, 1.0), 1.0, "not_supported")
+            return _Judged(number, None, 1.0, "negation_mismatch")
+        return _Judged(number, Support(number, *exact, 1.0), 1.0, exact=True)
     return _reworded(claim, number, source, analyzer)
 
 
@@ -178,7 +195,7 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     analyzer, text = analyzer.of(claim), source.text
     wanted = set(analyzer.terms(claim))
     if not wanted:
-        return _Judged(None, 0.0, "not_supported")
+        return _Judged(number, None, 0.0)
     best: Support | None = None
     for start, end in _windows(text):
         covered = len(wanted.intersection(analyzer.terms(text[start:end]))) / len(wanted)
@@ -189,7 +206,7 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
         ):
             best = Support(number, start, end, covered)
     if best is None or best.score < COVERAGE_MIN:
-        return _Judged(None, 0.0 if best is None else best.score, "not_supported")
+        return _Judged(number, None, 0.0 if best is None else best.score)
     quote = text[best.start : best.end]
     reason = conflict(claim, quote, source.header)
     if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
@@ -197,7 +214,45 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     missing = wanted.difference(analyzer.terms(quote), analyzer.terms(source.header))
     if reason is None and missing & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
-    return _Judged(best if reason is None else None, best.score, reason or "not_supported")
+    return _Judged(number, best if reason is None else None, best.score, reason or "not_supported")
+
+
+def _by_meaning(
+    claim: str, judged: Sequence[_Judged], compared: Sequence[_Source], analyzer: Analyzer, verifier: Verifier
+) -> list[_Judged]:
+    """The same sources judged by the learned scorer as well, where neither a hard check nor a verbatim copy decided;
+    each by the part of it that holds most of the claim.
+    """
+    if _FENCE_OPENS.match(claim):
+        return list(judged)
+    analyzer = analyzer.of(claim)
+    wanted = set(analyzer.terms(claim))
+    found = {one.source: one for one in judged}
+    parts: dict[int, tuple[int, int]] = {}
+    for one in judged:
+        source = compared[one.source - 1]
+        part = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
+        if one.exact or one.reason != "not_supported" or not wanted or part is None:
+            continue
+        reason = None if one.support is not None else conflict(claim, source.text[slice(*part)], source.header)
+        if reason is None:
+            parts[one.source] = part
+        else:
+            found[one.source] = _Judged(one.source, None, one.score, reason)
+    texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
+    likely = verifier.probabilities(
+        claim,
+        [f"{compared[number - 1].header}\n{text}" for number, text in texts.items()],
+        [len(wanted.intersection(analyzer.terms(text))) / len(wanted) for text in texts.values()],
+    )
+    for (number, part), score in zip(parts.items(), likely, strict=True):
+        by_words = found[number].support
+        if by_words is not None:
+            accepted = by_words if score >= verifier.calibration.refuse_below else None
+        else:
+            accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
+        found[number] = _Judged(number, accepted, score if by_words is None else by_words.score)
+    return [found[one.source] for one in judged]
 
 
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
@@ -222,9 +277,9 @@ def _windows(text: str) -> list[tuple[int, int]]:
 def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others: Sequence[_Judged]) -> Reason:
     if len(known) < len(draft.markers):
         return "unknown_marker"
-    telling = [one for one in [*cited, *others] if one.reason != "not_supported"]
-    if telling:
-        return max(telling, key=lambda one: one.score).reason
+    nearest = max([*cited, *others], key=lambda one: (one.score, one.reason != "not_supported"), default=None)
+    if nearest is not None and nearest.reason != "not_supported":
+        return nearest.reason
     return "not_supported" if draft.markers else "no_citation"
 
 

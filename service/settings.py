@@ -73,6 +73,11 @@ class ServiceSettings(IndexSettings):
     generator_prices: dict[str, Price] = Field(
         {}, description='US dollars a million tokens: {"MODEL": {"prompt": 0.5, "completion": 1.5}}'
     )
+    verifier: Literal["bundled", "none"] | Path = Field(
+        "bundled",
+        description="the learned support scorer: the one that comes with Footnote, none (words and hard facts alone"
+        " decide), or the folder of one (footnote train verifier)",
+    )
     abstain_below: float = Field(
         0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
     )

@@ -20,6 +20,7 @@ from service.engine import Engine
 from service.holder import EngineHolder
 from service.rerank import AnytimeReranker
 from service.settings import ServiceSettings
+from service.verifier import BUNDLED, Verifier, open_verifier
 from store.analyzer import Analyzer
 from store.calibration import calibration_file, read_calibration
 from store.embedding import QueryEncoder
@@ -56,6 +57,7 @@ class Service:
         self.last_error: str | None = None
         self._reranker = _reranker(settings)
         self._generator = _generator(settings)
+        self._verifier = verifier_of(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
@@ -180,6 +182,7 @@ class Service:
             rerank_depth=settings.rerank_depth,
             rerank_weight=settings.rerank_weight,
             generator=self._generator,
+            verifier=self._verifier,
             answer_passages=settings.answer_passages,
             abstain_below=settings.abstain_below,
             budgets=settings.stage_budgets(),
@@ -237,6 +240,21 @@ def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:
     reranker = AnytimeReranker(model, time.monotonic, threads=max(settings.executor_threads // 2, 1))
     reranker.warm()
     return reranker
+
+
+def verifier_of(settings: ServiceSettings) -> Verifier | None:
+    """The support scorer that is set; None where none is, or where this installation came without one.
+
+    Raises UsageError where a folder that was named holds none, StoreCorrupt where its files are not its card's.
+    """
+    if settings.verifier == "none":
+        return None
+    if settings.verifier != "bundled":
+        return open_verifier(settings.verifier)
+    if not BUNDLED.is_dir():
+        _LOG.warning("no support scorer came with this installation: words and hard facts alone decide")
+        return None
+    return open_verifier(BUNDLED)
 
 
 def _generator(settings: ServiceSettings) -> Generator:

@@ -127,7 +127,7 @@ def batches_by_length(lengths: Sequence[int], batch_size: int, seed: int) -> lis
     drawn = list(range(len(lengths)))
     dice.shuffle(drawn)
     pile = PILE_BATCHES * batch_size
-    batches = []
+    batches: list[list[int]] = []
     for at in range(0, len(drawn), pile):
         ordered = sorted(drawn[at : at + pile], key=lambda position: lengths[position])
         batches.extend(ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size))

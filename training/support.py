@@ -15,7 +15,8 @@ from store.errors import UsageError
 from store.text import canonical
 from training.examples import Example
 
-LABELS = {"supported": 1.0, "refuted": 0.0, "neutral": 0.0}
+LABELS: dict[object, float] = {"supported": 1.0, "refuted": 0.0, "neutral": 0.0, True: 1.0, False: 0.0}
+"""A label as NLI sets have it, or as `footnote evaluate support` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,17 @@ def examples_of_support(rows: Sequence[SupportRow], analyzer: Analyzer) -> list[
     return examples
 
 
+def coverage(claim: str, text: str, analyzer: Analyzer) -> float:
+    """Share of the claim's terms that stand in the text, 0 to 1."""
+    analyzer = analyzer.of(claim)
+    wanted = set(analyzer.terms(claim))
+    return len(wanted.intersection(analyzer.terms(text))) / len(wanted) if wanted else 0.0
+
+
 def _row(line: dict[str, Any], place: str) -> SupportRow:
     claim, evidence, label = line.get("claim"), line.get("evidence"), line.get("label")
     if not isinstance(claim, str) or not isinstance(evidence, str) or not claim.strip() or not evidence.strip():
         raise UsageError(f'{place}: a row needs "claim" and "evidence", texts.')
-    if label not in LABELS:
-        raise UsageError(f'{place}: "label" must be one of {", ".join(LABELS)}, found {label!r}.')
+    if not isinstance(label, str | bool) or label not in LABELS:
+        raise UsageError(f'{place}: "label" must be one of {", ".join(map(str, LABELS))}, found {label!r}.')
     return SupportRow(claim, evidence, LABELS[label])

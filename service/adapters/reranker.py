@@ -48,7 +48,7 @@ class OnnxCrossEncoder:
         self.name = folder.name
         self._text_chars_max = max_tokens * _TOKEN_CHARS_MAX
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(max_tokens, strategy="only_second")
+        self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         self._tokenizer.enable_padding()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -61,7 +61,9 @@ class OnnxCrossEncoder:
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:
         """One score for each text: the model's only logit."""
-        encoded = self._tokenizer.encode_batch([(question, text[: self._text_chars_max]) for text in texts])
+        encoded = self._tokenizer.encode_batch(
+            [(question[: self._text_chars_max], text[: self._text_chars_max]) for text in texts]
+        )
         feeds: dict[str, Any] = {
             "input_ids": np.array([one.ids for one in encoded], np.int64),
             "attention_mask": np.array([one.attention_mask for one in encoded], np.int64),

@@ -15,6 +15,8 @@ from evaluation.support import measure_support
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
 from service.settings import ServiceSettings
+from service.support import SupportCheck
+from store.analyzer import Analyzer
 from store.errors import UsageError
 
 ANIMALS = ["otter", "badger", "heron", "salmon", "beaver", "falcon", "lynx", "marten"]
@@ -151,6 +153,9 @@ def test_a_set_without_a_corpus_cannot_be_indexed_in_another_way(animals, tmp_pa
         run(animals, tmp_path / "cache", changes=["passage_tokens=16"], **settings)
 
 
+WORDS_ALONE = SupportCheck(Analyzer(), None)
+
+
 def test_the_support_check_is_measured_at_its_own_threshold(tmp_path):
     file = tmp_path / "pairs.jsonl"
     rows = [
@@ -161,7 +166,7 @@ def test_the_support_check_is_measured_at_its_own_threshold(tmp_path):
     lines = (json.dumps(dict(zip(("claim", "evidence", "label"), row, strict=True))) for row in rows)
     file.write_text("\n".join(lines))
 
-    found = measure_support(file)
+    found = measure_support(file, WORDS_ALONE)
 
     assert found == {"n": 3, "balanced_accuracy": 1.0, "auroc": 1.0, "threshold": 0.8}
 
@@ -172,4 +177,4 @@ def test_a_malformed_support_line_is_named(tmp_path, line):
     file.write_text(line + "\n")
 
     with pytest.raises(UsageError, match=r"pairs\.jsonl:1"):
-        measure_support(file)
+        measure_support(file, WORDS_ALONE)

@@ -1,0 +1,114 @@
+"""What the learned scorer decides in the guardrail, and what it is never asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.contract import DocumentHeaderModel, PassageModel, Result, Scores
+from service.ground import REPAIRS_MAX, check, parse
+from service.verifier import SupportCalibration, Verifier
+from store.analyzer import Analyzer
+
+CALIBRATION = SupportCalibration(
+    intercept=0.0, logit=1.0, coverage=0.0, threshold=0.5, accept_from=0.9, refuse_below=0.1
+)
+SURE, UNSURE, AGAINST = 5.0, 0.0, -5.0
+OTTER = "The otter sleeps five hours a day. It is woken by the tide."
+PASSAGES = (OTTER, "Beavers build dams.", "Herons stand in water.", "Otters rest after meals.", "Seals sleep at sea.")
+
+
+class Told:
+    """Stands in for a model: one logit for parts that hold a word, another for the rest; keeps what it was asked."""
+
+    name = "told"
+
+    def __init__(self, logit, *, word="", otherwise=AGAINST):
+        self.logit, self.word, self.otherwise = logit, word, otherwise
+        self.asked = []
+
+    def score(self, question, texts):
+        self.asked.append((question, list(texts)))
+        return [self.logit if self.word in text else self.otherwise for text in texts]
+
+
+def result(text, number):
+    passage = PassageModel(
+        id=f"p{number}", document_id=f"d{number}", text=text, start=0, end=len(text), section=["Life"]
+    )
+    header = DocumentHeaderModel(id=f"d{number}", version="v", title="Animals", metadata={})
+    return Result(rank=number, score=1.0, scores=Scores(fused=1.0), passage=passage, document=header)
+
+
+def judged(text, model, passages=PASSAGES):
+    sources = [result(passage, number) for number, passage in enumerate(passages, 1)]
+    verifier = None if model is None else Verifier(model, CALIBRATION)
+    return check(parse(text, sources), sources, Analyzer("english"), verifier)
+
+
+FAR = "This animal is asleep for much of its time [1]."
+
+
+def test_a_far_rewording_passes_where_the_scorer_is_sure_and_cites_whole_sentences():
+    model = Told(SURE)
+    found = judged(FAR, model)
+    assert found.verdict == "supported"
+    (support,) = found.supports
+    assert OTTER[support.start : support.end] == OTTER
+    assert support.score == found.score == pytest.approx(0.9933, abs=1e-3)
+    ((claim, (part,)),) = model.asked
+    assert claim == "This animal is asleep for much of its time."
+    assert part == f"Animals Life\n{OTTER}"
+
+
+@pytest.mark.parametrize("model", [Told(UNSURE), None])
+def test_it_is_withheld_where_the_scorer_is_unsure_or_missing(model):
+    found = judged(FAR, model)
+    assert (found.verdict, found.reason) == ("unsupported", "not_supported")
+
+
+def test_what_stands_there_word_for_word_is_not_asked():
+    model = Told(AGAINST)
+    assert judged("The otter sleeps five hours a day [1].", model).verdict == "supported"
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("lie", "reason"),
+    [
+        ("The otter sleeps six hours a day [1].", "number_mismatch"),
+        ("This animal rests for 9 hours [1].", "number_mismatch"),
+        ("The otter never sleeps five hours a day [1].", "negation_mismatch"),
+    ],
+)
+def test_a_hard_check_is_not_overruled(lie, reason):
+    found = judged(lie, Told(SURE))
+    assert (found.verdict, found.reason) == ("unsupported", reason)
+
+
+def test_shared_words_do_not_help_against_a_scorer_that_is_sure():
+    turned = "Five hours a day the otter sleeps [1]."
+    assert judged(turned, Told(UNSURE)).verdict == "supported"
+    assert judged(turned, None).verdict == "supported"
+    found = judged(turned, Told(AGAINST))
+    assert (found.verdict, found.reason, found.supports) == ("unsupported", "not_supported", ())
+
+
+def test_a_marker_is_repaired_by_meaning_among_the_nearest_only():
+    model = Told(SURE, word="otter sleeps")
+    found = judged("The otter dozes quite a lot [2].", model)
+    assert found.verdict == "supported"
+    assert found.repaired
+    assert [one.source for one in found.supports] == [1]
+    assert [len(parts) for _, parts in model.asked] == [1, REPAIRS_MAX]
+
+
+def test_code_is_not_asked():
+    model = Told(SURE)
+    assert judged("```\nsleep(5)\n```\n[1]", model).reason == "code_not_exact"
+    assert model.asked == []
+
+
+def test_no_source_is_no_question():
+    model = Told(SURE)
+    assert judged(FAR, model, passages=()).reason == "unknown_marker"
+    assert [parts for _, parts in model.asked if parts] == []
