@@ -3,105 +3,113 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from service.contract import Checks, Citation, PipelineEvent, Reason, Result, SentenceEvent, WithheldEvent
-from service.ground import Draft, Finding, with_markers
+from service.ground import Draft, Finding, Support, is_block, with_markers
+from service.harmless import acts, harmless, harmless_block
 from service.question import Question
 
 ABSTENTION_TEXT = "The indexed documents do not answer this question."
 
 
-@dataclass(slots=True)
-class _Placed:
-    """Where the next sentence will stand."""
-
-    index: int = 0
-    offset: int = 0
-
-
 class Composer:
-    """Turns checked sentences into events: numbers markers by first appearance and keeps every offset exact."""
+    """Turns checked sentences into events: numbers markers by first appearance, keeps every offset exact, and lets
+    nothing pass that would act on a reader (`service.harmless`), whatever the mode.
+    """
 
     def __init__(self, question: Question, sources: Sequence[Result]) -> None:
         self._sources = sources
         self._flagged = question.guardrail == "flagged"
         self._markers: dict[str, int] = {}
+        self._linked: frozenset[str] = frozenset()
         self._citations = 0
-        self._at = _Placed()
+        self._index = 0
+        self._answer = ""
         self.supported = 0
 
     def compose(self, draft: Draft, finding: Finding) -> list[PipelineEvent]:
         """The events of one sentence: itself, or that it was withheld (or both, where it is flagged)."""
         if not draft.claim:
             return []
-        if finding.verdict in ("unsupported", "unchecked"):
-            reason: Reason = finding.reason or "not_supported"
-            withheld = WithheldEvent(
-                index=self._at.index,
-                reason=reason,
-                score=round(finding.score, 4),
-                chars=len(draft.claim),
-                text=draft.claim if self._flagged else None,
-            )
-            if not self._flagged:
-                self._at.index += 1
-                return [withheld]
-            return [withheld, self._sentence(draft, finding)]
-        if finding.verdict == "supported":
-            self.supported += 1
-        return [self._sentence(draft, finding)]
+        refused = finding.verdict in ("unsupported", "unchecked")
+        reason: Reason = finding.reason or "not_supported"
+        if refused and not self._flagged:
+            return [self._withheld(draft, reason, finding.score)]
+        linked = self._linked.union(
+            url for one in finding.supports if (url := self._sources[one.source - 1].document.url) is not None
+        )
+        written = harmless_block(draft.claim) if is_block(draft.claim) else harmless(draft.claim, linked)
+        if acts(self._answer + _laid_out(draft, with_markers(written, [1] * len(finding.supports))[0]), linked):
+            return [self._withheld(draft, "unsafe_markup", finding.score)]
+        self._linked = linked
+        self.supported += finding.verdict == "supported"
+        shown = self._sentence(draft, written, finding)
+        return [self._withheld(draft, reason, finding.score, shown, written), shown] if refused else [shown]
 
     def abstain(self) -> list[PipelineEvent]:
         """Say that nothing is answered, after whatever was said."""
-        return [abstention_sentence(self._at.index, self._at.offset)]
+        return [abstention_sentence(self._index, len(self._answer))]
 
-    def _sentence(self, draft: Draft, finding: Finding) -> SentenceEvent:
+    def _withheld(
+        self, draft: Draft, reason: Reason, score: float, shown: SentenceEvent | None = None, text: str | None = None
+    ) -> WithheldEvent:
+        """Of a sentence that is shown all the same, or of one that takes a place of its own."""
+        index = self._index if shown is None else shown.index
+        self._index += shown is None
+        return WithheldEvent(index=index, reason=reason, score=round(score, 4), chars=len(draft.claim), text=text)
+
+    def _sentence(self, draft: Draft, written: str, finding: Finding) -> SentenceEvent:
         numbers = [self._marker(support.source) for support in finding.supports]
-        body, places = with_markers(draft.claim, numbers)
-        text = body + (draft.after or ("\n" if "\n" in body else " "))
-        start = self._at.offset
-        citations = []
-        for support, number, (left, right) in zip(finding.supports, numbers, places, strict=True):
-            self._citations += 1
-            result = self._sources[support.source - 1]
-            citations.append(
-                Citation(
-                    id=f"c{self._citations}",
-                    marker=number,
-                    answer_start=start,
-                    answer_end=start + len(body),
-                    marker_start=start + left,
-                    marker_end=start + right,
-                    document_id=result.document.id,
-                    document_version=result.document.version,
-                    title=result.document.title,
-                    url=result.document.url,
-                    page=result.passage.page,
-                    passage_id=result.passage.id,
-                    quote=result.passage.text[support.start : support.end],
-                    source_start=result.passage.start + support.start,
-                    source_end=result.passage.start + support.end,
-                    support=round(support.score, 4),
-                    checks=Checks(known=True, exact=True, supported=True),
-                )
-            )
+        body, places = with_markers(written, numbers)
+        start = len(self._answer)
+        citations = [
+            self._citation(support, number, start, len(body), place)
+            for support, number, place in zip(finding.supports, numbers, places, strict=True)
+        ]
+        self._answer += _laid_out(draft, body)
         event = SentenceEvent(
-            index=self._at.index,
-            text=text,
+            index=self._index,
+            text=self._answer[start:],
             start=start,
-            end=start + len(text),
+            end=len(self._answer),
             verdict=finding.verdict,
             reason=finding.reason,
             citations=citations,
         )
-        self._at.index += 1
-        self._at.offset += len(text)
+        self._index += 1
         return event
+
+    def _citation(self, support: Support, number: int, start: int, length: int, place: tuple[int, int]) -> Citation:
+        self._citations += 1
+        result = self._sources[support.source - 1]
+        return Citation(
+            id=f"c{self._citations}",
+            marker=number,
+            answer_start=start,
+            answer_end=start + length,
+            marker_start=start + place[0],
+            marker_end=start + place[1],
+            document_id=result.document.id,
+            document_version=result.document.version,
+            title=result.document.title,
+            url=result.document.url,
+            page=result.passage.page,
+            passage_id=result.passage.id,
+            quote=result.passage.text[support.start : support.end],
+            source_start=result.passage.start + support.start,
+            source_end=result.passage.start + support.end,
+            support=round(support.score, 4),
+            checks=Checks(known=True, exact=True, supported=True),
+        )
 
     def _marker(self, source: int) -> int:
         passage = self._sources[source - 1].passage.id
         return self._markers.setdefault(passage, len(self._markers) + 1)
+
+
+def _laid_out(draft: Draft, body: str) -> str:
+    """With the white space that follows it."""
+    return body + (draft.after or ("\n" if "\n" in body else " "))
 
 
 def abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.harmless import linkable
 from store.passages import StoredPassage
 
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -32,6 +33,7 @@ Reason = Literal[
     "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
+    "unsafe_markup",  # it would show an image, run HTML, or link elsewhere than to a cited source
     "unchecked",  # the check did not end within its budget
 ]
 
@@ -345,6 +347,10 @@ def result_of(rank: int, score: float, scores: Scores, stored: StoredPassage) ->
             section=list(passage.section),
         ),
         document=DocumentHeaderModel(
-            id=header.id, version=header.version, title=header.title, url=header.url, metadata=dict(header.metadata)
+            id=header.id,
+            version=header.version,
+            title=header.title,
+            url=linkable(header.url),
+            metadata=dict(header.metadata),
         ),
     )

@@ -135,6 +135,11 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     return Finding("unsupported", _reason(draft, known, cited, others), (), best)
 
 
+def is_block(claim: str) -> bool:
+    """Whether a unit is a fenced block of code."""
+    return _FENCE_OPENS.match(claim) is not None
+
+
 def is_no_claim(claim: str) -> bool:
     """Whether a unit claims nothing: empty, or a heading or list introduction without names and numbers."""
     if not claim or not re.search(r"\w", claim):
@@ -171,7 +176,7 @@ def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
 
 def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
     text = source.text
-    if _FENCE_OPENS.match(claim):
+    if is_block(claim):
         code = _FENCE.match(claim)
         at = -1 if code is None else text.find(code.group(1))
         if code is not None and at >= 0 and code.group(1).strip():
@@ -223,7 +228,7 @@ def _by_meaning(
     """The same sources judged by the learned scorer as well, where neither a hard check nor a verbatim copy decided;
     each by the part of it that holds most of the claim.
     """
-    if _FENCE_OPENS.match(claim):
+    if is_block(claim):
         return list(judged)
     analyzer = analyzer.of(claim)
     wanted = set(analyzer.terms(claim))

@@ -11,6 +11,7 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.harmless import linkable
 from service.http.exchange import principals_of
 from service.http.models import DocumentResponse
 from service.http.passage_page import passage_page
@@ -51,7 +52,7 @@ class DocumentRoutes:
                 id=header.id,
                 version=header.version,
                 title=header.title,
-                url=header.url,
+                url=linkable(header.url),
                 text=found.text,
                 metadata=dict(header.metadata),
             )
