@@ -29,6 +29,7 @@ Reason = Literal[
     "name_mismatch",  # a name in it is not there
     "negation_mismatch",  # it negates what the passage affirms, or the other way round
     "opposite_mismatch",  # it says increase where the passage says decrease
+    "role_mismatch",  # two names in it have changed places
     "modality_mismatch",  # it says must where the passage says should, or is sure where the passage is not
     "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest

@@ -6,8 +6,11 @@ names hold in any language; words of dates, opposites, obligation and scope are 
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -21,6 +24,7 @@ _NUMBER = re.compile(
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_WORD_OR_NUMBER = re.compile(rf"{_WORD.pattern}|{_DIGITS.pattern}")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
 _SENTENCE_STARTS = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*\d.)]+\s+)?)[\"'(\[\u201c]*$")
 
@@ -110,7 +114,19 @@ _MUST = frozenset(_listed("must shall required mandatory obliged needs"))
 _SHOULD = frozenset(_listed("should ought recommended advised"))
 _MAY = frozenset(_listed("may might could optional optionally possibly perhaps probably likely"))
 _ALL = frozenset(_listed("all every each always only solely exclusively entirely completely everyone everything whole"))
-_SOME = frozenset(_listed("some sometimes partly partially rarely seldom occasionally unless except"))
+_SOME = frozenset(_listed("some sometimes partly partially rarely seldom occasionally"))
+_CONDITIONS = frozenset(_listed("if unless except provided"))
+_WEAK = _SHOULD | _MAY
+_NOT = frozenset(_listed("not no never none neither nor cannot without"))
+_LIGHT = frozenset(
+    _listed(
+        "a an the any be been being is are was were to of in on at by for have has had do does did yet also so very "
+        "much that this it its their his her"
+    )
+)
+"""Words that a negation or a modal verb is not said of."""
+_WHOLE = _listed("true case correct fact evidence proof clear certain likely possible believed think known")
+"""Where one of these is negated, what follows it is."""
 
 
 def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
@@ -122,7 +138,7 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
         header: its document's title and section path, which may lend names and years.
     """
     context = f"{header}\n{quote}"
-    if not _numbers(claim) <= _numbers(quote) | _years(header):
+    if not set(_numbers(claim)) <= set(_numbers(quote)) | _years(header) or _repeated(claim, context):
         return "number_mismatch"
     if _units_differ(claim, quote):
         return "unit_mismatch"
@@ -131,9 +147,24 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
         return "date_mismatch"
     if _unknown_names(claim, context):
         return "name_mismatch"
+    if _negated_otherwise(claim, quote):
+        return "negation_mismatch"
     if _opposed(said, shown):
         return "opposite_mismatch"
-    return _strength(said, shown)
+    if _roles_exchanged(claim, quote):
+        return "role_mismatch"
+    return _strength(claim, quote)
+
+
+def _repeated(claim: str, context: str) -> bool:
+    """Whether a number in digits, or a month, stands in the claim more often than in the context: one took another's
+    place.
+    """
+    said, shown = (
+        Counter([*map(_in_digits, _DIGITS.findall(text)), *(word for word in _spoken(text) if word in _DATES)])
+        for text in (claim, context)
+    )
+    return any(count > max(shown[one], 1) for one, count in said.items())
 
 
 def _numbers(text: str) -> set[str]:
@@ -204,7 +235,30 @@ def _unit(text: str | None) -> str | None:
 
 
 def _words(text: str) -> set[str]:
-    return {word.casefold() for word in _WORD.findall(text)}
+    return set(_spoken(text))
+
+
+def _spoken(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _governed(text: str, words: frozenset[str]) -> set[str]:
+    """Stems of what these words are said of: the next word of weight after each."""
+    found = set()
+    spoken = _spoken(text)
+    for at, word in enumerate(spoken):
+        if word in words or (words is _NOT and word.endswith(("n't", "n\u2019t"))):
+            following = next((one for one in spoken[at + 1 :] if one not in _LIGHT and one not in words), None)
+            if following is not None:
+                found.add(_stem(following))
+    return found
+
+
+def _negated_otherwise(claim: str, quote: str) -> bool:
+    """Whether the claim negates what the quote does not, or affirms what it negates."""
+    said, shown = _governed(claim, _NOT), _governed(quote, _NOT)
+    spoken_of = set(map(_stem, _spoken(claim))) | set(map(_stem, _WHOLE))
+    return bool(said - shown) or bool((shown - said) & spoken_of)
 
 
 def _unknown_names(claim: str, context: str) -> set[str]:
@@ -219,6 +273,45 @@ def _unknown_names(claim: str, context: str) -> set[str]:
         if name.casefold() not in known and name.casefold().removesuffix("s") not in known:
             found.add(name)
     return found
+
+
+def _roles_exchanged(claim: str, quote: str) -> bool:
+    """Whether two names or numbers stand in each other's place: the other way round, each beside what the other stands
+    beside. Within a date they may.
+    """
+    said, shown = _beside(claim), _beside(quote)
+    names = [name for name in said if name in shown]
+    return any(
+        not (abs(said[one].at - said[other].at) <= 2 and (one[0].isdigit() or other[0].isdigit()))
+        and (said[one].at < said[other].at) != (shown[one].at < shown[other].at)
+        and _took_place(said[one], shown[one], shown[other])
+        and _took_place(said[other], shown[other], shown[one])
+        for one, other in itertools.combinations(names, 2)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a name stands: its position among the words, and the words before and after it."""
+
+    at: int
+    before: str
+    after: str
+
+
+def _beside(text: str) -> dict[str, _Place]:
+    """The names and numbers that stand once in the text, each with its place; a possessive belongs to its name."""
+    words = [word.removesuffix("'s").removesuffix("\u2019s") for word in _WORD_OR_NUMBER.findall(text)]
+    folded = ["", *(word.casefold() for word in words), ""]
+    return {
+        word: _Place(at, folded[at], folded[at + 2])
+        for at, word in enumerate(words)
+        if (word[:1].isupper() or word[:1].isdigit()) and folded.count(word.casefold()) == 1
+    }
+
+
+def _took_place(said: _Place, own: _Place, others: _Place) -> bool:
+    return (said.before == others.before != own.before) or (said.after == others.after != own.after)
 
 
 @lru_cache(maxsize=1)
@@ -246,15 +339,18 @@ def _opposed(said: Iterable[str], shown: Iterable[str]) -> bool:
     return any(_opposites().get(word, frozenset()) & (shown - said) for word in said - shown)
 
 
-def _strength(said: set[str], shown: set[str]) -> Reason | None:
-    """Obligation and certainty may not change, and scope may not widen."""
+def _strength(claim: str, quote: str) -> Reason | None:
+    """Obligation and certainty may not change, and scope may not widen, of what both speak of."""
+    said, shown, stems = _words(claim), _words(quote), set(map(_stem, _spoken(claim)))
     for kind in (_MUST, _SHOULD):
         if said & kind and not shown & kind:
             return "modality_mismatch"
-    if shown & (_SHOULD | _MAY) and not said & (_SHOULD | _MAY) and not shown & _MUST:
+    if not said & _WEAK and not shown & _MUST and _governed(quote, _WEAK) & stems:
         return "modality_mismatch"
     if said & _ALL and not shown & _ALL:
         return "scope_mismatch"
-    if shown & _SOME and not said & _SOME:
+    if not said & _SOME and _governed(quote, _SOME) & stems:
+        return "scope_mismatch"
+    if shown & _CONDITIONS and not said & _CONDITIONS:
         return "scope_mismatch"
     return None

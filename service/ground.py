@@ -17,6 +17,7 @@ from service.facts import conflict
 from service.sentences import units
 from service.verifier import Verifier
 from service.windows import likeliest
+from service.wording import unsaid, without_lead_in
 from store.analyzer import Analyzer
 
 COVERAGE_MIN = 0.8
@@ -198,6 +199,7 @@ def _is_negated_before(text: str, start: int) -> bool:
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
     analyzer, text = analyzer.of(claim), source.text
+    claim = without_lead_in(claim)
     wanted = set(analyzer.terms(claim))
     if not wanted:
         return _Judged(number, None, 0.0)
@@ -214,12 +216,13 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
         return _Judged(number, None, 0.0 if best is None else best.score)
     quote = text[best.start : best.end]
     reason = conflict(claim, quote, source.header)
-    if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(quote)) % 2:
-        reason = "negation_mismatch"
-    missing = wanted.difference(analyzer.terms(quote), analyzer.terms(source.header))
-    if reason is None and missing & source.sent:  # of another sentence or source: what that says, this does not
+    new = unsaid(
+        [one for one in wanted if not one[0].isdigit()], {*analyzer.terms(quote), *analyzer.terms(source.header)}
+    )
+    if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
-    return _Judged(number, best if reason is None else None, best.score, reason or "not_supported")
+    supported = reason is None and not new
+    return _Judged(number, best if supported else None, best.score, reason or "not_supported")
 
 
 def _by_meaning(
