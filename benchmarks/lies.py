@@ -3,8 +3,8 @@
     python -m benchmarks.lies ../shared/data/clapnq-a ../shared/data/covidqa-a corpus/pages [--limit 300] [--show]
 
 Takes sentences of passages, makes lies of them in over twenty ways and honest rewordings in several, and has each
-judged with five passages sent, as `POST /v1/answer` does: by words and hard facts alone, and with the support scorer. A lie is
-caught if it is withheld, or, where only its marker is wrong, cites the right passage in the end.
+judged with five passages sent, as `POST /v1/answer` does: by words and hard facts alone, and with the support scorer. A
+lie is caught if it is withheld, or, where only its marker is wrong, cites the right passage in the end.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _fused(sentence: str, dice: random.Random, others: Others) -> str | None:
 
 
 def _quoted(sentence: str, dice: random.Random, others: Others) -> str | None:
-    words = [one for one in re.finditer(r"\b[a-z]{5,}\b", sentence)]
+    words = list(re.finditer(r"\b[a-z]{5,}\b", sentence))
     borrowed = [word for other in others.sentences for word in re.findall(r"\b[a-z]{6,}\b", other)]
     borrowed = [word for word in borrowed if word not in sentence]
     if not words or not borrowed:
@@ -299,14 +299,24 @@ def _date(sentence: str, dice: random.Random, others: Others) -> str | None:
     return None if changed == sentence else changed
 
 
+def _unchanged(sentence: str, dice: random.Random, others: Others) -> str | None:
+    del dice, others
+    return sentence
+
+
+def _introduced(sentence: str, dice: random.Random, others: Others) -> str | None:
+    del dice, others
+    return f"According to the passage, {sentence}"
+
+
 HONEST: Mapping[str, Change] = {
-    "verbatim": lambda sentence, dice, others: sentence,
+    "verbatim": _unchanged,
     "clause dropped": _without(r", which [^.,;]+"),
     "parenthesis dropped": _without(r" \([^()]*\)"),
     "synonym": _replace(SYNONYMS),
     "without separators": _separators,
     "date rewritten": _date,
-    "introduced": lambda sentence, dice, others: f"According to the passage, {sentence}",
+    "introduced": _introduced,
 }
 
 
@@ -328,26 +338,31 @@ def told_of(passages: Sequence[str], limit: int, seed: int) -> Iterator[tuple[li
             sent=[one for text in sent[1:] for one in _sentences(text)],
         )
         dice.shuffle(sent)
-        own_number = next(number for number, text in enumerate(sent, 1) if sentence in text)
         right = frozenset(number for number, text in enumerate(sent, 1) if sentence in text)
-        wrong = next(number for number in range(1, SENT + 1) if number not in right) if len(right) < SENT else None
-        made: list[Told] = []
-        for group, kinds in LIES.items():
-            for kind, change in kinds.items():
-                lie = change(sentence, dice, others)
-                if lie is not None and lie != sentence and not any(lie[:-1] in text for text in sent):
-                    made.append(Told(f"{group}: {kind}", f"{lie[:-1]} [{own_number}].", frozenset()))
-        if wrong is not None:
-            made.append(Told("swap: wrong marker", f"{sentence[:-1]} [{wrong}].", right))
-        made.append(Told("swap: invented marker", f"{sentence[:-1]} [{SENT + 4}].", right))
-        for kind, change in HONEST.items():
-            said = change(sentence, dice, others)
-            if said is not None and (kind == "verbatim" or said != sentence):
-                made.append(Told(f"honest: {kind}", f"{said[:-1]} [{own_number}].", right))
-        for one in made:
+        for one in _all_told(sentence, sent, right, dice, others):
             counts[one.kind] += 1
             if counts[one.kind] <= limit:
                 yield sent, one
+
+
+def _all_told(
+    sentence: str, sent: Sequence[str], right: frozenset[int], dice: random.Random, others: Others
+) -> Iterator[Told]:
+    """Everything that is made of one sentence."""
+    own = min(right)
+    for group, kinds in LIES.items():
+        for kind, change in kinds.items():
+            lie = change(sentence, dice, others)
+            if lie is not None and lie != sentence and not any(lie[:-1] in text for text in sent):
+                yield Told(f"{group}: {kind}", f"{lie[:-1]} [{own}].", frozenset())
+    wrong = next((number for number in range(1, SENT + 1) if number not in right), None)
+    if wrong is not None:
+        yield Told("swap: wrong marker", f"{sentence[:-1]} [{wrong}].", right)
+    yield Told("swap: invented marker", f"{sentence[:-1]} [{SENT + 4}].", right)
+    for kind, change in HONEST.items():
+        said = change(sentence, dice, others)
+        if said is not None and (kind == "verbatim" or said != sentence):
+            yield Told(f"honest: {kind}", f"{said[:-1]} [{own}].", right)
 
 
 def _sentences(text: str) -> list[str]:
