@@ -1,0 +1,83 @@
+"""Where to stop answering: a threshold on a score with a finite-sample bound on wrong refusals.
+
+Refusing below the k-th smallest score of n answerable questions refuses wrongly, of those still to come, a share that is
+distributed as Beta(k, n - k + 1), whatever the scores' distribution (Wilks, "Determination of Sample Sizes for Setting
+Tolerance Limits", 1941): that share is above `share_max` with a chance of P(Binomial(n, share_max) <= k - 1), which is
+where Clopper and Pearson's upper bound (1934) for k - 1 wrong refusals of n ends. Testing thresholds from the lowest
+up at one level is Learn then Test's fixed sequence (Angelopoulos et al., 2021), to which this comes down.
+
+The bound holds for questions that are exchangeable with those it was chosen on, and for no others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What refusing below a score does.
+
+    Args:
+        below: scores under this one are refused.
+        questions: how many answerable questions it was chosen on.
+        refused: how many of them it refuses.
+        bound: the share of wrong refusals that is exceeded with a chance of at most 1 - confidence.
+    """
+
+    below: float
+    questions: int
+    refused: int
+    bound: float
+
+
+def questions_needed(share_max: float, confidence: float) -> int:
+    """How many answerable questions there must be for any threshold to be had."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - share_max))
+
+
+def highest_threshold(answerable: Sequence[float], *, share_max: float, confidence: float) -> Threshold | None:
+    """The highest threshold that refuses more than `share_max` of answerable questions with a chance of at most
+    1 - `confidence`. None where there are too few.
+
+    Args:
+        answerable: the scores of questions that should be answered.
+        share_max: of answerable questions that may be refused, above 0 and below 1.
+        confidence: above 0 and below 1.
+    """
+    ordered = sorted(answerable)
+    count = len(ordered)
+    allowed = -1
+    while allowed + 1 < count and at_most(allowed + 1, count, share_max) <= 1 - confidence:
+        allowed += 1
+    if allowed < 0:
+        return None
+    below = ordered[allowed]
+    refused = sum(score < below for score in ordered)  # fewer than allowed where scores are equal
+    return Threshold(below, count, refused, upper_bound(allowed, count, confidence))
+
+
+def upper_bound(happened: int, count: int, confidence: float) -> float:
+    """Clopper and Pearson's one-sided upper bound of a share of which `happened` were seen among `count`, by bisection."""
+    if happened >= count:
+        return 1.0
+    low, high = happened / count, 1.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if at_most(happened, count, middle) > 1 - confidence else (low, middle)
+    return high
+
+
+def at_most(happened: int, count: int, share: float) -> float:
+    """P(Binomial(count, share) <= happened), for a share above 0 and below 1."""
+    chances = (
+        math.lgamma(count + 1)
+        - math.lgamma(one + 1)
+        - math.lgamma(count - one + 1)
+        + one * math.log(share)
+        + (count - one) * math.log1p(-share)
+        for one in range(happened + 1)
+    )
+    return min(math.fsum(map(math.exp, chances)), 1.0)
