@@ -73,8 +73,12 @@ class ServiceSettings(IndexSettings):
     generator_prices: dict[str, Price] = Field(
         {}, description='US dollars a million tokens: {"MODEL": {"prompt": 0.5, "completion": 1.5}}'
     )
-    abstain_below: float = Field(
-        0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
+    abstain_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="answer only if the estimated probability of sufficient evidence reaches this; absent: as calibrated"
+        " for the index, else 0.5",
     )
     encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one query")
     query_precision: Precision = Field(
