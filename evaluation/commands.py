@@ -61,9 +61,7 @@ def calibrate_command(
     promise = Promise(settings.wrong_refusals_max, settings.wrong_refusals_confidence)
     asked = None if questions is None else read_set(questions)
     with watching() as progress:
-        done = bring_up_to_date(
-            IndexDirectory(settings.index), progress, again=True, questions=asked, promise=promise
-        )
+        done = bring_up_to_date(IndexDirectory(settings.index), progress, again=True, questions=asked, promise=promise)
     if done.calibration is None:
         raise UsageError(
             "this index admits no query encoder, so no question can be embedded to weigh its legs.",
@@ -94,8 +92,8 @@ def _told_refusing(found: Refusing) -> str:
         )
     whom = "" if found.asked == "questions" else ", which your users' are not; --questions SET takes theirs"
     return (
-        f"refuses below {found.below:.2f}: {found.refused} of {found.answerable} answerable {found.asked}, so that at most"
-        f" {promised}, are refused (bound {found.bound:.3f}); this holds for questions exchangeable with these{whom}"
+        f"refuses below {found.below:.2f}: {found.refused} of {found.answerable} answerable {found.asked}, so that at"
+        f" most {promised}, are refused (bound {found.bound:.3f}); this holds for questions exchangeable with these{whom}"
     )
 
 

@@ -18,7 +18,7 @@ class EvaluationSettings(IndexSettings):
     )
     calibrate: bool = Field(
         default=True,
-        description="weigh the legs and set the threshold of refusals for each index after it was made; false: defaults",
+        description="weigh the legs and set when to refuse for each index after it was made; false: the defaults",
     )
     wrong_refusals_max: float = Field(
         0.1, gt=0, lt=1, description="share of answerable questions that a calibrated threshold may refuse"

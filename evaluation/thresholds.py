@@ -1,10 +1,11 @@
 """Where to stop answering: a threshold on a score with a finite-sample bound on wrong refusals.
 
-Refusing below the k-th smallest score of n answerable questions refuses wrongly, of those still to come, a share that is
-distributed as Beta(k, n - k + 1), whatever the scores' distribution (Wilks, "Determination of Sample Sizes for Setting
-Tolerance Limits", 1941): that share is above `share_max` with a chance of P(Binomial(n, share_max) <= k - 1), which is
-where Clopper and Pearson's upper bound (1934) for k - 1 wrong refusals of n ends. Testing thresholds from the lowest
-up at one level is Learn then Test's fixed sequence (Angelopoulos et al., 2021), to which this comes down.
+Of answerable questions still to come, those below the k-th smallest score of n such questions are a share distributed as
+Beta(k, n - k + 1), whatever the scores' distribution, and smaller only where scores are equal (Wilks, "Determination of
+Sample Sizes for Setting Tolerance Limits", 1941). It is above `share_max` with a chance of
+P(Binomial(n, share_max) <= k - 1), the tail by which Clopper and Pearson (1934) bound a share of which k - 1 of n were
+seen. Testing thresholds one after another from the lowest, as in Learn then Test (Angelopoulos et al., 2021, fixed
+sequence testing), comes down to the same.
 
 The bound holds for questions that are exchangeable with those it was chosen on, and for no others.
 """
@@ -60,7 +61,7 @@ def highest_threshold(answerable: Sequence[float], *, share_max: float, confiden
 
 
 def upper_bound(happened: int, count: int, confidence: float) -> float:
-    """Clopper and Pearson's one-sided upper bound of a share of which `happened` were seen among `count`, by bisection."""
+    """Clopper and Pearson's one-sided upper bound of a share seen `happened` times among `count`, by bisection."""
     if happened >= count:
         return 1.0
     low, high = happened / count, 1.0

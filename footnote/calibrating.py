@@ -46,7 +46,9 @@ def _settings(index: Path | None) -> EvaluationSettings:
 
 
 def _calibrate(settings: EvaluationSettings, *, quiet: bool) -> None:
-    """Weigh the legs and set when to refuse; what keeps that from being done is told, and undoes nothing: the index is published."""
+    """Weigh the legs and set when to refuse; what keeps that from being done is told, and undoes nothing: the index is
+    published.
+    """
     from evaluation.calibrated import bring_up_to_date
     from evaluation.calibrated_refusals import Promise
     from evaluation.commands import told

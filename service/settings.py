@@ -77,8 +77,8 @@ class ServiceSettings(IndexSettings):
         None,
         ge=0,
         le=1,
-        description="answer only if the estimated probability of sufficient evidence reaches this; absent: as calibrated"
-        " for the index, else 0.5",
+        description="answer only if the estimated probability of sufficient evidence reaches this; absent: as"
+        " calibrated for the index, else 0.5",
     )
     encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one query")
     query_precision: Precision = Field(
