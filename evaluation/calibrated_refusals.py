@@ -1,12 +1,15 @@
 """When an index refuses: its threshold, set on questions whose answerability is known.
 
 Those are somebody's own, or made of the index's passages (`evaluation.pseudo_questions`): the passage that a question
-was taken from stands in for what answers it, less the sentence that was taken.
+was taken from, less the sentence that was taken, stands in for what answers it. That is harder than what people ask:
+their questions' passages still have the sentence that answers. So pseudo-questions may raise the default threshold,
+never lower it; with the sentence left in they would score 1, and promise nothing at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,11 +22,12 @@ from service.answer import retrieve
 from service.budget import Deadline
 from service.contract import Result
 from service.engine import Engine
+from service.evidence import ABSTAIN_BELOW
 from service.question import Question
 from store.calibration import AskedOf, Refusing
 from store.local import LocalSnapshot
 
-PSEUDO_QUESTIONS = 100
+PSEUDO_QUESTIONS = 60
 _SEED = 13
 
 
@@ -68,10 +72,15 @@ async def on_pseudo_questions(
 
 
 def refusing(answerable: Sequence[float], asked: AskedOf, promise: Promise) -> Refusing:
-    """The threshold that keeps the promise on questions with these scores; none where they are too few."""
+    """The highest threshold that keeps the promise on questions with these scores; the default where they are too few,
+    or pseudo-questions would lower it.
+    """
     found = highest_threshold(answerable, share_max=promise.share_max, confidence=promise.confidence)
+    bounded = None if found is None else math.floor(found.below * 1e4) / 1e4  # never above what was found
+    stays = bounded is None or (asked == "pseudo-questions" and bounded < ABSTAIN_BELOW)
     return Refusing(
-        below=None if found is None else round(found.below, 4),
+        below=None if stays else bounded,
+        bounded=bounded,
         asked=asked,
         answerable=len(answerable),
         refused=0 if found is None else found.refused,

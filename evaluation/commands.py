@@ -81,19 +81,25 @@ def told(calibration: Calibration) -> str:
 
 
 def _told_refusing(found: Refusing) -> str:
-    promised = f"{found.share_max:.0%} of answerable questions, with {found.confidence:.0%} confidence"
-    if found.below is None:
-        from evaluation.thresholds import questions_needed
+    from evaluation.thresholds import questions_needed
 
+    promised = f"{found.share_max:.0%} of answerable questions with {found.confidence:.0%} confidence"
+    if found.bounded is None:
         needed = questions_needed(found.share_max, found.confidence)
         return (
-            f"refusals by the default threshold: {found.answerable} answerable {found.asked} are too few to promise that"
-            f" at most {promised}, are refused; {needed} would do"
+            f"refuses below the default: {found.answerable} answerable {found.asked} are too few to bound wrong"
+            f" refusals by {promised}; it takes {needed}"
         )
-    whom = "" if found.asked == "questions" else ", which your users' are not; --questions SET takes theirs"
+    seen = f"{found.refused} of {found.answerable} {found.asked} refused, bound {found.bound:.3f}"
+    if found.below is None:
+        return (
+            f"refuses below the default: wrong refusals are at most {promised} only below {found.bounded:.2f} ({seen}),"
+            " but pseudo-questions are harder than people's; `footnote calibrate --questions SET` takes yours"
+        )
+    whom = "" if found.asked == "questions" else ", which your users' are not: --questions SET takes theirs"
     return (
-        f"refuses below {found.below:.2f}: {found.refused} of {found.answerable} answerable {found.asked}, so that at"
-        f" most {promised}, are refused (bound {found.bound:.3f}); this holds for questions exchangeable with these{whom}"
+        f"refuses below {found.below:.2f}: wrong refusals are at most {promised} ({seen}), for questions exchangeable"
+        f" with these{whom}"
     )
 
 

@@ -1,7 +1,7 @@
 """Where to stop answering: a threshold on a score with a finite-sample bound on wrong refusals.
 
-Of answerable questions still to come, those below the k-th smallest score of n such questions are a share distributed as
-Beta(k, n - k + 1), whatever the scores' distribution, and smaller only where scores are equal (Wilks, "Determination of
+Of answerable questions still to come, those below the k-th smallest score of n such questions are a share distributed
+as Beta(k, n - k + 1), whatever the scores' distribution, and less where scores are equal (Wilks, "Determination of
 Sample Sizes for Setting Tolerance Limits", 1941). It is above `share_max` with a chance of
 P(Binomial(n, share_max) <= k - 1), the tail by which Clopper and Pearson (1934) bound a share of which k - 1 of n were
 seen. Testing thresholds one after another from the lowest, as in Learn then Test (Angelopoulos et al., 2021, fixed

@@ -25,18 +25,20 @@ class Refusing(BaseModel):
     """Below which sufficiency one snapshot's questions are refused, and what that was concluded from.
 
     Args:
-        below: the threshold; None where there were too few answerable questions, so that the default holds.
+        below: the threshold; None where the default holds.
+        bounded: the highest threshold that keeps what is promised; None where there were too few answerable questions.
         asked: whose questions: somebody's, or ones made of the index's own passages.
         answerable: how many questions that can be answered there were.
-        refused: how many of them the threshold refuses.
+        refused: how many of them `bounded` refuses.
         share_max: of answerable questions that may be refused.
         confidence: with which that holds for questions exchangeable with these.
-        bound: the share of wrong refusals that holds with that confidence (`evaluation.thresholds`).
+        bound: the share of wrong refusals under `bounded` that holds with that confidence (`evaluation.thresholds`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     below: Share | None
+    bounded: Share | None
     asked: AskedOf
     answerable: Annotated[int, Field(ge=0)]
     refused: Annotated[int, Field(ge=0)] = 0
