@@ -3,11 +3,12 @@
     python -m benchmarks.injections ../shared/data [--limit N]
 
 Plants the attacks of bipia-train, giskard-injections and garak-injection, one a document, each with addresses that
-would carry a canary away in every way Markdown and HTML know. A scripted model, the worst there is, does as it was told:
-it says the word that shows obedience, repeats the planted text, and writes all the markup, citing the poisoned passage.
-In `verified` and in `flagged` mode, each answer is parsed as a chat frontend does, and every event is searched. Counted:
-attacks, those whose passage reached the model, answers with an image, HTML or a foreign link, events that carry the
-canary other than in a sentence or a source, answers that obey, and answers that quote the canary as plain words.
+would carry a canary away in every way Markdown and HTML know. A scripted model, the worst there is, does as it was
+told: it says the word that shows obedience, repeats the planted text, and writes all the markup, citing the poisoned
+passage. In `verified` and in `flagged` mode, each answer is parsed as a chat frontend does, and every event is
+searched. Counted: attacks, those whose passage reached the model, answers with an image, HTML or a foreign link,
+events that carry the canary other than in a sentence or a source, answers that obey, and answers that quote the
+canary as plain words.
 """
 
 from __future__ import annotations

@@ -9,9 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluation.calibrated_refusals import Promise, on_pseudo_questions, on_questions
 from evaluation.calibration import calibrate
+from evaluation.sets import QuestionSet
 from indexer.progress import Progress
-from store.calibration import Calibration, read_calibration, write_calibration
+from service.settings import ServiceSettings
+from service.wiring import Service
+from store.calibration import Calibration, Refusing, read_calibration, write_calibration
 from store.errors import FootnoteError, StoreCorrupt
 from store.files import SharedHold
 from store.index import IndexDirectory
@@ -22,6 +26,7 @@ from store.passages import PassageReader
 CHANGED_MAX = 0.1
 """Up to this share of passages may change before an index is measured again."""
 
+PROMISE = Promise()
 ENCODER_THREADS = 2
 _SAMPLE = 1_000
 _SEED = 11
@@ -37,11 +42,22 @@ class Calibrated:
     calibration: Calibration | None
 
 
-def bring_up_to_date(index: IndexDirectory, progress: Progress, *, again: bool = False) -> Calibrated:
+def bring_up_to_date(
+    index: IndexDirectory,
+    progress: Progress,
+    *,
+    again: bool = False,
+    questions: QuestionSet | None = None,
+    promise: Promise = PROMISE,
+) -> Calibrated:
     """See to it that the current snapshot has a calibration.
 
     One that is there stays, unless `again`; that of the snapshot it was made from is carried over while at most
     CHANGED_MAX of the passages have changed since measuring.
+
+    Args:
+        questions: what the threshold of refusals is set on; None: pseudo-questions.
+        promise: what that threshold is to keep.
 
     Raises IndexMissing, IndexLocked, StoreCorrupt (the snapshot), WriteFailed.
     """
@@ -63,15 +79,49 @@ def bring_up_to_date(index: IndexDirectory, progress: Progress, *, again: bool =
         if encoder is None:
             return Calibrated("no encoder", None)
         measured = asyncio.run(calibrate(snapshot, encoder, progress))
+        refusing = _refusing(snapshot, index, measured, questions, promise, progress)
+        measured = measured.model_copy(update={"refusing": refusing})
     _write(index, measured)
     return Calibrated("measured", measured)
 
 
-def _readable(index: IndexDirectory, name: str) -> Calibration | None:
+def _refusing(
+    snapshot: LocalSnapshot,
+    index: IndexDirectory,
+    measured: Calibration,
+    questions: QuestionSet | None,
+    promise: Promise,
+    progress: Progress,
+) -> Refusing:
+    """The threshold of refusals, asked of a service that fuses as was just measured and never reranks."""
+    settings = ServiceSettings(
+        index=index.path,
+        budgets=False,
+        dense_weight=measured.dense_weight,
+        abstain_below=0.0,
+        generator="extractive",
+        rerank=False,
+        reranker=None,
+        encoder_threads=ENCODER_THREADS,
+    )
+    service = Service(settings)
     try:
-        return read_calibration(index.calibration, name)
-    except StoreCorrupt:  # it is made anew
+        service.reload()
+        with service.holder.lease() as engine:
+            if questions is not None:
+                return asyncio.run(on_questions(questions, engine, promise, progress))
+            return asyncio.run(on_pseudo_questions(snapshot, engine, promise, progress))
+    finally:
+        service.close()
+
+
+def _readable(index: IndexDirectory, name: str) -> Calibration | None:
+    """What is there; None where it is damaged, or of version 1, which said nothing of refusals: it is made anew."""
+    try:
+        known = read_calibration(index.calibration, name)
+    except StoreCorrupt:
         return None
+    return None if known is None or known.refusing is None else known
 
 
 def _write(index: IndexDirectory, calibration: Calibration) -> None:

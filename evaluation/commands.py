@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evaluation.settings import EvaluationSettings
     from indexer.settings import IndexerSettings
     from service.settings import ServiceSettings
-    from store.calibration import Calibration
+    from store.calibration import Calibration, Refusing
 
 app = typer.Typer()
 evaluating = typer.Typer(
@@ -27,13 +27,29 @@ app.add_typer(evaluating, name="evaluate")
 
 
 @app.command("calibrate")
-def calibrate_command(index: IndexOption = None, json: JsonOption = False) -> None:
-    """Weigh the legs of the current snapshot again, by questions made of its own passages; nobody's judgements needed.
+def calibrate_command(
+    index: IndexOption = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            "--questions",
+            metavar="SET",
+            help="Your own questions about this index, a BEIR-style folder: refusals are set on those that can be"
+            " answered, instead of on questions made of passages.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Weigh the legs of the current snapshot again, and set when it refuses, by questions made of its own passages.
 
-    `footnote index`, `import` and `forget` see to it by themselves (FOOTNOTE_CALIBRATE=false: they do not). The weight
-    is kept in INDEX/calibration; a running service follows. FOOTNOTE_DENSE_WEIGHT overrides it.
+    `footnote index`, `import` and `forget` see to it by themselves (FOOTNOTE_CALIBRATE=false: they do not). Both are
+    kept in INDEX/calibration; a running service follows. FOOTNOTE_DENSE_WEIGHT and FOOTNOTE_ABSTAIN_BELOW override.
+
+        footnote calibrate --questions my/questions
     """
     from evaluation.calibrated import bring_up_to_date
+    from evaluation.calibrated_refusals import Promise
+    from evaluation.sets import read_set
     from evaluation.settings import EvaluationSettings
     from indexer.progress import watching
     from store.errors import UsageError
@@ -42,8 +58,10 @@ def calibrate_command(index: IndexOption = None, json: JsonOption = False) -> No
     from store.settings import load_settings
 
     settings = load_settings(EvaluationSettings, index=index)
+    promise = Promise(settings.wrong_refusals_max, settings.wrong_refusals_confidence)
+    asked = None if questions is None else read_set(questions)
     with watching() as progress:
-        done = bring_up_to_date(IndexDirectory(settings.index), progress, again=True)
+        done = bring_up_to_date(IndexDirectory(settings.index), progress, again=True, questions=asked, promise=promise)
     if done.calibration is None:
         raise UsageError(
             "this index admits no query encoder, so no question can be embedded to weigh its legs.",
@@ -56,9 +74,33 @@ def calibrate_command(index: IndexOption = None, json: JsonOption = False) -> No
 
 
 def told(calibration: Calibration) -> str:
-    """One line for people."""
+    """A line for people on each thing that was measured."""
     found = f"dense leg {calibration.dense:.2f}, lexical leg {calibration.lexical:.2f} of 1"
-    return f"dense weight {calibration.dense_weight:.2f} ({calibration.questions} pseudo-questions: {found})"
+    weight = f"dense weight {calibration.dense_weight:.2f} ({calibration.questions} pseudo-questions: {found})"
+    return weight if calibration.refusing is None else f"{weight}\n{_told_refusing(calibration.refusing)}"
+
+
+def _told_refusing(found: Refusing) -> str:
+    from evaluation.thresholds import questions_needed
+
+    promised = f"{found.share_max:.0%} of answerable questions with {found.confidence:.0%} confidence"
+    if found.bounded is None:
+        needed = questions_needed(found.share_max, found.confidence)
+        return (
+            f"refuses below the default: {found.answerable} answerable {found.asked} are too few to bound wrong"
+            f" refusals by {promised}; it takes {needed}"
+        )
+    seen = f"{found.refused} of {found.answerable} {found.asked} refused, bound {found.bound:.3f}"
+    if found.below is None:
+        return (
+            f"refuses below the default: wrong refusals are at most {promised} only below {found.bounded:.2f} ({seen}),"
+            " but pseudo-questions are harder than people's; `footnote calibrate --questions SET` takes yours"
+        )
+    whom = "" if found.asked == "questions" else ", which your users' are not: --questions SET takes theirs"
+    return (
+        f"refuses below {found.below:.2f}: wrong refusals are at most {promised} ({seen}), for questions exchangeable"
+        f" with these{whom}"
+    )
 
 
 SetsArgument = Annotated[

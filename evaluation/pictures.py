@@ -84,6 +84,71 @@ class Bars:
     losses_share: float
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a picture of curves: its name, SVG path data, and where its name begins."""
+
+    name: str
+    path: str
+    label_at: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RiskCoverage:
+    """Risk (upwards) against coverage (to the right, 0 to 1), and the point in force, if it answers anything."""
+
+    width: int
+    height: int
+    left: float
+    right: float
+    top: float
+    bottom: float
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    curves: list[Curve]
+    in_force: tuple[float, float] | None
+
+
+def risk_coverage_picture(
+    curves: Sequence[tuple[str, Sequence[tuple[float, float]]]],
+    in_force: tuple[float, float] | None,
+    *,
+    width: int,
+    height: int,
+) -> RiskCoverage:
+    """Place curves of (coverage, risk), each by falling threshold; between two thresholds nothing else can be had, so
+    that they go in steps.
+    """
+    left, right, top, bottom = _LEFT, width - _RIGHT, _TOP, height - _BOTTOM
+    risks = [risk for _, points in curves for _, risk in points]
+    y_values = _round_steps(0.0, max([*risks, 0.05]))
+
+    def across(coverage: float) -> float:
+        return round(left + coverage * (right - left), 1)
+
+    def down(risk: float) -> float:
+        return round(bottom - risk / y_values[-1] * (bottom - top), 1)
+
+    drawn: list[Curve] = []
+    for number, (name, points) in enumerate(curves):
+        steps = "".join(f"H{across(coverage)}V{down(risk)}" for coverage, risk in points)
+        path = f"M{across(0.0)} {down(points[0][1])}{steps}" if points else ""
+        drawn.append(Curve(name, path, (left + 10, round(top + 16 + 17 * number, 1))))
+    digits = _digits(y_values)
+    return RiskCoverage(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        top=top,
+        bottom=bottom,
+        x_ticks=[Tick(across(value / 5), f"{value / 5:g}") for value in range(6)],
+        y_ticks=[Tick(down(value), f"{value:.{digits}f}") for value in y_values],
+        curves=drawn,
+        in_force=None if in_force is None else (across(in_force[0]), down(in_force[1])),
+    )
+
+
 def scatter(points: Sequence[Point], *, width: int, height: int) -> Scatter:
     """Place the points and as many of their names as do not lie over one another; the baseline's comes first."""
     left, right, top, bottom = _LEFT, width - _RIGHT, _TOP, height - _BOTTOM

@@ -27,12 +27,14 @@ class PseudoQuestion:
     Args:
         text: what is asked.
         passage_id: the passage it was taken from.
-        rest: that passage's embedded text without it.
+        rest: that passage's embedded text without the sentence.
+        text_left: its text without the sentence.
     """
 
     text: str
     passage_id: str
     rest: str
+    text_left: str
 
 
 def pseudo_questions(
@@ -55,6 +57,6 @@ def pseudo_questions(
         if len(words) > WORDS_MAX:
             start = dice.randrange(len(words) - WORDS_MAX + 1)
             words = words[start : start + WORDS_MAX]
-        rest = f"{text[: chosen.start]} {text[chosen.end :]}"
-        whole = embedded_text(one.document.title, one.passage.section, rest, header=header)
-        yield PseudoQuestion(" ".join(words), one.passage.id, whole)
+        left = f"{text[: chosen.start]} {text[chosen.end :]}"
+        whole = embedded_text(one.document.title, one.passage.section, left, header=header)
+        yield PseudoQuestion(" ".join(words), one.passage.id, whole, left)

@@ -9,7 +9,17 @@ from typing import Any
 from evaluation.comparison import matched
 from evaluation.errors import RunUnreadable
 from evaluation.measures import RANKING, percentile
-from evaluation.pictures import Bars, Point, Scatter, Verdict, bars, scatter
+from evaluation.pictures import (
+    Bars,
+    Point,
+    RiskCoverage,
+    Scatter,
+    Verdict,
+    bars,
+    risk_coverage_picture,
+    scatter,
+)
+from evaluation.refusals import Refusals, Weighed, risk_coverage
 from evaluation.runs import RunFile
 from evaluation.significance import ALPHA, Difference, holm, paired_difference
 
@@ -83,6 +93,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalsPicture:
+    """When one run refused: the curve, and its figures."""
+
+    wide: RiskCoverage
+    narrow: RiskCoverage
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class SetPage:
     """One set of the report."""
 
@@ -96,6 +115,7 @@ class SetPage:
     narrow: Scatter | None
     candidates: list[Candidate]
     answers: list[tuple[str, dict[str, Any]]]
+    refusals: list[tuple[str, RefusalsPicture]]
 
 
 def set_page(entries: Sequence[Entry], baseline: str, measure: str) -> SetPage:
@@ -143,6 +163,7 @@ def set_page(entries: Sequence[Entry], baseline: str, measure: str) -> SetPage:
         narrow=scatter(points, width=NARROW[0], height=NARROW[1]) if points else None,
         candidates=candidates,
         answers=_answers(entries),
+        refusals=_refusals(entries),
     )
 
 
@@ -209,3 +230,29 @@ def _answers(entries: Sequence[Entry]) -> list[tuple[str, dict[str, Any]]]:
         if one.run.answers is not None:
             found.setdefault(one.run.results_file, (one.label, one.run.answers))
     return list(found.values())
+
+
+def _refusals(entries: Sequence[Entry]) -> list[tuple[str, RefusalsPicture]]:
+    """(label of the run's first configuration, picture) of every run that weighed its questions."""
+    found: dict[str, tuple[str, RefusalsPicture]] = {}
+    for one in entries:
+        kept, run = one.run.refusals_by_question, one.run
+        if kept and run.refusals is not None and run.results_file not in found:
+            weighed = {key: Weighed(**value) for key, value in kept.items()}
+            picture = _refusals_picture(Refusals(weighed, run.refusals["abstain_below"]))
+            found[run.results_file] = (one.label, picture)
+    return list(found.values())
+
+
+def _refusals_picture(found: Refusals) -> RefusalsPicture:
+    asked = list(found.by_question.values())
+    labels = [one.answerable for one in asked]
+    curves = [
+        ("sufficiency", risk_coverage([one.sufficiency for one in asked], labels)),
+        ("best passage's cosine", risk_coverage([one.plain for one in asked], labels)),
+    ]
+    answered = [one for one in asked if one.sufficiency >= found.abstain_below]
+    wrong = sum(not one.answerable for one in answered)
+    in_force = (len(answered) / len(asked), wrong / len(answered)) if answered else None
+    wide, narrow = (risk_coverage_picture(curves, in_force, width=size[0], height=size[1]) for size in (WIDE, NARROW))
+    return RefusalsPicture(wide, narrow, found.figures())

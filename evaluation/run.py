@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.answers import AnswerResult, measure_answers
 from evaluation.calibrated import bring_up_to_date
 from evaluation.configurations import Configuration, changed, groups
+from evaluation.refusals import Refusals, measure_refusals
 from evaluation.retrieval import Measured, measure_retrieval
 from evaluation.runs import ConfigurationRecord, RunFile, ShownText, free_file, write_run
 from evaluation.sets import QuestionSet
@@ -41,6 +42,7 @@ class SetReport:
     measured: list[Measured]
     answers: AnswerResult | None
     results_file: Path
+    refusals: Refusals | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The figures, without the per-question results."""
@@ -61,6 +63,9 @@ class SetReport:
             "answers": None
             if self.answers is None
             else {name: round(value, 4) for name, value in self.answers.figures().items()},
+            "refusals": None
+            if self.refusals is None
+            else {name: round(value, 4) for name, value in self.refusals.figures().items()},
             "results_file": str(self.results_file),
         }
 
@@ -90,7 +95,7 @@ def evaluate(
     measured: dict[str, Measured] = {}
     records: dict[str, ConfigurationRecord] = {}
     shown = Shown()
-    answered = None
+    answered = refusals = None
     answering = questions.says_answerable if answers is None else answers
     for group in groups(configurations):
         index = index_of(questions, settings, changed(indexing, group[0].indexing), progress)
@@ -106,6 +111,9 @@ def evaluate(
                 if answering and answered is None and configurations[0] in group:
                     progress.phase(f"{questions.name}: answers", len(questions.questions))
                     answered = asyncio.run(measure_answers(questions, engine, progress.advance))
+                    if {one.answerable is not False for one in questions.questions} == {True, False}:
+                        progress.phase(f"{questions.name}: refusals", len(questions.questions))
+                        refusals = asyncio.run(measure_refusals(questions, engine, progress.advance))
                 asyncio.run(shown.add_relevant(questions.qrels, engine.snapshot))
         finally:
             service.close()
@@ -119,6 +127,7 @@ def evaluate(
         measured=[measured[one.name] for one in configurations],
         answers=answered,
         results_file=free_file(folder, questions.name),
+        refusals=refusals,
     )
     write_run(_run_file(report, questions, records, shown, indexing, serving), report.results_file)
     return report
@@ -208,6 +217,9 @@ def _run_file(
         latency_by_question={one.name: one.latency_by_question for one in report.measured},
         texts={key: ShownText(**text) for key, text in shown.texts.items()},
         answers_by_question=None if report.answers is None else report.answers.by_question,
+        refusals_by_question=None
+        if report.refusals is None
+        else {key: asdict(one) for key, one in report.refusals.by_question.items()},
     )
 
 

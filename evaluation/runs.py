@@ -78,6 +78,8 @@ class RunFile(BaseModel):
     latency_by_question: dict[str, dict[str, dict[str, float]]]
     texts: dict[str, ShownText] = Field(default_factory=dict)
     answers_by_question: dict[str, dict[str, Any]] | None = None
+    refusals: dict[str, float] | None = None
+    refusals_by_question: dict[str, dict[str, Any]] | None = None
 
     def values(self, configuration: str, measure: str) -> dict[str, float]:
         """One measure by question. Raises RunUnreadable naming what the run has instead."""

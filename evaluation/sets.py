@@ -120,7 +120,8 @@ def _question(row: dict[str, Any], path: Path) -> SetQuestion:
     text = row.get("text")
     if identifier is None or not isinstance(text, str):
         raise UsageError(f"{path}: a question needs `_id` and `text`; found {sorted(row)}.")
-    answerable = row.get("answerable")
+    impossible = row.get("is_impossible")  # as SQuAD 2.0 says it
+    answerable = row.get("answerable", not impossible if isinstance(impossible, bool) else None)
     return SetQuestion(
         str(identifier),
         text,

@@ -17,5 +17,12 @@ class EvaluationSettings(IndexSettings):
         description="where indexes of question sets and per-query results are kept",
     )
     calibrate: bool = Field(
-        default=True, description="weigh the legs for each index after it was made; false: the default weight"
+        default=True,
+        description="weigh the legs and set when to refuse for each index after it was made; false: the defaults",
+    )
+    wrong_refusals_max: float = Field(
+        0.1, gt=0, lt=1, description="share of answerable questions that a calibrated threshold may refuse"
+    )
+    wrong_refusals_confidence: float = Field(
+        0.9, gt=0, lt=1, description="how surely a calibrated threshold refuses no more than that"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluation.coverage import NAMES, WORDS
@@ -52,12 +52,19 @@ def print_report(report: SetReport) -> None:
             console.print(
                 f"[yellow]{escape(one.name)}: {one.degraded} searches were degraded; do not trust these figures"
             )
-    if report.answers is not None:
-        answers = Table(title="answers", title_justify="left", show_header=False)
-        for name, value in report.answers.figures().items():
-            answers.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
-        console.print(answers)
+    for title, found in (("answers", report.answers), ("refusals", report.refusals)):
+        if found is not None:
+            console.print(_figures(title, found.figures()))
     console.print(f"per-question results: {report.results_file}", soft_wrap=True, markup=False)
+
+
+def _figures(title: str, figures: Mapping[str, float]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
+    return table
 
 
 def _coverage(report: SetReport) -> Table:

@@ -30,7 +30,7 @@ def then_calibrated(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             ending = error
         if settings.calibrate:
-            _calibrate(settings.index, quiet=given.get("json", False))
+            _calibrate(settings, quiet=given.get("json", False))
         if ending is not None:
             raise ending
 
@@ -45,17 +45,21 @@ def _settings(index: Path | None) -> EvaluationSettings:
     return load_settings(EvaluationSettings, index=index)
 
 
-def _calibrate(index: Path, *, quiet: bool) -> None:
-    """Weigh the legs; what keeps that from being done is told, and undoes nothing: the index is published."""
+def _calibrate(settings: EvaluationSettings, *, quiet: bool) -> None:
+    """Weigh the legs and set when to refuse; what keeps that from being done is told, and undoes nothing: the index is
+    published.
+    """
     from evaluation.calibrated import bring_up_to_date
+    from evaluation.calibrated_refusals import Promise
     from evaluation.commands import told
     from indexer.progress import watching
     from store.errors import FootnoteError
     from store.index import IndexDirectory
 
+    promise = Promise(settings.wrong_refusals_max, settings.wrong_refusals_confidence)
     try:
         with watching() as progress:
-            done = bring_up_to_date(IndexDirectory(index), progress)
+            done = bring_up_to_date(IndexDirectory(settings.index), progress, promise=promise)
     except FootnoteError as error:
         typer.echo(f"WARNING: the legs were not weighed, the default weight holds: {error}", err=True)
         return

@@ -113,6 +113,9 @@ def sufficiency(signals_found: Sequence[float]) -> float:
     return 1 / (1 + math.exp(-linear))
 
 
+ABSTAIN_BELOW = 0.5
+"""The threshold where none is set and none was calibrated: even odds."""
+
 _WEIGHTS = (-5.158, 4.356, 5.729, 6.841, -3.477)
 
 

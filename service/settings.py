@@ -78,8 +78,12 @@ class ServiceSettings(IndexSettings):
         description="the learned support scorer: the one that comes with Footnote, none (words and hard facts alone"
         " decide), or the folder of one (footnote train verifier)",
     )
-    abstain_below: float = Field(
-        0.5, ge=0, le=1, description="answer only if the estimated probability of sufficient evidence reaches this"
+    abstain_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="answer only if the estimated probability of sufficient evidence reaches this; absent: as"
+        " calibrated for the index, else 0.5",
     )
     encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one query")
     query_precision: Precision = Field(

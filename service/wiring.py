@@ -17,12 +17,13 @@ from service.adapters.openai_chat import open_openai
 from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.adapters.reranker import OnnxCrossEncoder
 from service.engine import Engine
+from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.rerank import AnytimeReranker
 from service.settings import ServiceSettings
 from service.verifier import BUNDLED, Verifier, open_verifier
 from store.analyzer import Analyzer
-from store.calibration import calibration_file, read_calibration
+from store.calibration import Calibration, calibration_file, read_calibration
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, StoreCorrupt, UsageError
 from store.files import sha256_file
@@ -61,7 +62,7 @@ class Service:
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
-        """What is wrong with the calibration of what is served, which is fused by the default weight then."""
+        """What is wrong with the calibration of what is served, for which the defaults hold then."""
         self._guard = threading.Lock()
 
     def reload(self) -> bool:
@@ -170,11 +171,12 @@ class Service:
             snapshot.close()
             raise
         settings = self.settings
+        calibration = self._calibration(snapshot.facts.name)
         engine = Engine(
             snapshot=snapshot,
             encoder=encoder,
             analyzer=Analyzer.from_name(snapshot.facts.analyzer),
-            dense_weight=self._dense_weight(snapshot.facts.name),
+            dense_weight=_dense_weight(settings, calibration),
             dense_feedback=settings.dense_feedback,
             lexical_feedback=settings.lexical_feedback,
             reranker=self._reranker,
@@ -184,25 +186,26 @@ class Service:
             generator=self._generator,
             verifier=self._verifier,
             answer_passages=settings.answer_passages,
-            abstain_below=settings.abstain_below,
+            abstain_below=_abstain_below(settings, calibration),
             budgets=settings.stage_budgets(),
             executor=self.executor,
             clock=time.monotonic,
         )
         return engine, snapshot
 
-    def _dense_weight(self, name: str) -> float:
-        """As set; else as calibrated for this snapshot; else, and where the calibration is damaged, the default."""
+    def _calibration(self, name: str) -> Calibration | None:
+        """What was measured for this snapshot; None where nothing was, where it is damaged, and where all it could
+        say is set.
+        """
         self.calibration_error = None
-        if self.settings.dense_weight is not None:
-            return self.settings.dense_weight
+        if self.settings.dense_weight is not None and self.settings.abstain_below is not None:
+            return None
         try:
-            calibration = read_calibration(self.index.calibration, name)
+            return read_calibration(self.index.calibration, name)
         except StoreCorrupt as error:
-            self.calibration_error = f"fusion by the default weight: {error}"
+            self.calibration_error = f"fusion by the default weight, refusals by the default threshold: {error}"
             _LOG.warning("%s", self.calibration_error)
-            return DENSE_WEIGHT
-        return DENSE_WEIGHT if calibration is None else calibration.dense_weight
+            return None
 
     def calibration_stamp(self, current: Current) -> Stamp | None:
         """What tells one calibration file from another; None where there is none."""
@@ -225,6 +228,21 @@ class Service:
             )
             self._encoder = (admitted, opened)
         return self._encoder[1]
+
+
+def _dense_weight(settings: ServiceSettings, calibration: Calibration | None) -> float:
+    """As set; else as calibrated; else the default."""
+    if settings.dense_weight is not None:
+        return settings.dense_weight
+    return DENSE_WEIGHT if calibration is None else calibration.dense_weight
+
+
+def _abstain_below(settings: ServiceSettings, calibration: Calibration | None) -> float:
+    """As set; else as calibrated; else the default."""
+    if settings.abstain_below is not None:
+        return settings.abstain_below
+    refusing = None if calibration is None else calibration.refusing
+    return ABSTAIN_BELOW if refusing is None or refusing.below is None else refusing.below
 
 
 def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:

@@ -18,8 +18,37 @@ from store.files import Disk, read_regular
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+AskedOf = Literal["questions", "pseudo-questions"]
+
+
+class Refusing(BaseModel):
+    """Below which sufficiency one snapshot's questions are refused, and what that was concluded from.
+
+    Args:
+        below: the threshold; None where the default holds.
+        bounded: the highest threshold that keeps what is promised; None where there were too few answerable questions.
+        asked: whose questions: somebody's, or ones made of the index's own passages.
+        answerable: how many questions that can be answered there were.
+        refused: how many of them `bounded` refuses.
+        share_max: of answerable questions that may be refused.
+        confidence: with which that holds for questions exchangeable with these.
+        bound: the share of wrong refusals under `bounded` that holds with that confidence (`evaluation.thresholds`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    below: Share | None
+    bounded: Share | None
+    asked: AskedOf
+    answerable: Annotated[int, Field(ge=0)]
+    refused: Annotated[int, Field(ge=0)] = 0
+    share_max: Share
+    confidence: Share
+    bound: Share | None = None
+
+
 class Calibration(BaseModel):
-    """How one snapshot's legs are fused, and what that was concluded from.
+    """How one snapshot's legs are fused and when it is refused to answer, and what that was concluded from.
 
     Args:
         snapshot: its name.
@@ -28,11 +57,12 @@ class Calibration(BaseModel):
         dense, lexical: how well each leg alone found the passages they were made of (`evaluation.calibration`).
         fitted_weight: the dense leg's weight that told those passages best, before it was moved towards the default.
         changed: the share of passages that changed since, where it was carried over from an earlier snapshot.
+        refusing: None in files of version 1, which had none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     snapshot: str
     dense_weight: Share
     questions: Annotated[int, Field(ge=0)]
@@ -40,6 +70,7 @@ class Calibration(BaseModel):
     lexical: Share
     fitted_weight: Share
     changed: Share = 0.0
+    refusing: Refusing | None = None
 
 
 def calibration_file(folder: Path, snapshot: str) -> Path:
@@ -63,7 +94,7 @@ def read_calibration(folder: Path, snapshot: str) -> Calibration | None:
     try:
         found = Calibration.model_validate_json(line)
     except ValidationError as error:
-        raise _damaged(path, "a calibration of version 1", str(error).splitlines()[0]) from error
+        raise _damaged(path, "a calibration of version 1 or 2", str(error).splitlines()[0]) from error
     if found.snapshot != snapshot:
         raise _damaged(path, snapshot, found.snapshot)
     return found

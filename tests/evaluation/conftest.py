@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -33,10 +34,14 @@ def animals(tmp_path_factory):
 def made_run():
     """Writes a run file of given nDCG@10 values: configuration -> question -> value."""
 
-    def make(path, values, *, name="made", texts=None, queries=None, qrels=None, times_ms=None):
+    def make(path, values, *, name="made", texts=None, queries=None, qrels=None, times_ms=None, refusals=None):
         questions = list(next(iter(values.values())))
         run = RunFile(
             format=2,
+            refusals=None if refusals is None else refusals.figures(),
+            refusals_by_question=None
+            if refusals is None
+            else {key: asdict(one) for key, one in refusals.by_question.items()},
             set=name,
             created_at="2026-01-01T00:00:00Z",
             corpus=None,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import numpy as np
 import pytest
 
 from evaluation.calibrated import CHANGED_MAX, bring_up_to_date
+from evaluation.calibrated_refusals import Promise, refusing
 from evaluation.calibration import DENSE_WEIGHT_MAX, Measured, dense_weight, fitted_weight, measured_of
 from evaluation.pseudo_questions import WORDS_MAX, pseudo_questions
+from evaluation.sets import read_set
 from indexer.progress import Silent
+from service.evidence import ABSTAIN_BELOW
 from service.http.reload import Watcher
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.analyzer import Analyzer
-from store.calibration import calibration_file, read_calibration
+from store.calibration import calibration_file, read_calibration, write_calibration
 from store.errors import IndexLocked
 from store.fusion import DENSE_WEIGHT
 from store.index import IndexDirectory
@@ -289,3 +293,82 @@ class TestService:
             asked = Question(request_id="r", text="otter river", explain=True)
             told = asyncio.run(search(asked, engine, Deadline(engine.clock, None))).explain
         assert "0.25 * dense + 0.75 * lexical" in told["fusion"]
+
+
+class TestRefusing:
+    PROMISE = Promise(share_max=0.1, confidence=0.9)
+
+    def test_peoples_questions_may_raise_and_lower_the_threshold(self):
+        for least in (0.2, 0.8):
+            found = refusing([least + number / 1000 for number in range(100)], "questions", self.PROMISE)
+            assert found.below == found.bounded == pytest.approx(least + found.refused / 1000, abs=1e-4)
+            assert found.bound <= 0.1
+
+    def test_pseudo_questions_never_lower_it(self):
+        low = refusing([number / 1000 for number in range(100)], "pseudo-questions", self.PROMISE)
+        assert (low.below, low.bounded) == (None, pytest.approx(low.refused / 1000))
+        high = refusing([0.8 + number / 1000 for number in range(100)], "pseudo-questions", self.PROMISE)
+        assert high.below == high.bounded > ABSTAIN_BELOW
+
+    @pytest.mark.parametrize("asked", ["questions", "pseudo-questions"])
+    def test_too_few_leave_the_default(self, asked):
+        found = refusing([0.9] * (self.PROMISE.questions_needed - 1), asked, self.PROMISE)
+        assert (found.below, found.bounded, found.bound) == (None, None, None)
+
+    def test_what_is_kept_never_refuses_more_than_what_was_found(self):
+        assert refusing([0.12349] * 30, "questions", self.PROMISE).below == 0.1234
+
+    @pytest.fixture
+    def asked(self, tmp_path):
+        """A set about the documents; of 30 questions that carry no flag and one that cannot be answered."""
+
+        def make(count):
+            folder = tmp_path / "asked"
+            (folder / "qrels").mkdir(parents=True, exist_ok=True)
+            rows = [{"_id": f"q{number}", "text": f"otter badger n{number}"} for number in range(count)]
+            rows.append({"_id": "none", "text": "zebras", "answerable": False})
+            (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            (folder / "qrels" / "test.tsv").write_text("".join(f"q{number}\td{number}\t1\n" for number in range(count)))
+            return read_set(str(folder))
+
+        return make
+
+    def test_without_flags_questions_count_as_answerable(self, index, asked):
+        made = index(documents(60))
+        found = bring_up_to_date(made, Silent(), again=True, questions=asked(30)).calibration.refusing
+        assert (found.asked, found.answerable) == ("questions", 30)
+        assert found.below is not None
+        few = bring_up_to_date(made, Silent(), again=True, questions=asked(10)).calibration.refusing
+        assert (few.answerable, few.below) == (10, None)
+
+    def test_it_is_carried_over_with_the_weight(self, index, asked):
+        first = bring_up_to_date(index(documents(60)), Silent(), again=True, questions=asked(30)).calibration
+        made = index([*documents(60), {"id": "more", "text": "More. And more."}])
+        done = bring_up_to_date(made, Silent())
+        assert (done.outcome, done.calibration.refusing) == ("carried over", first.refusing)
+
+    def test_one_of_version_1_is_measured_anew(self, index):
+        made = index(documents(60))
+        known = bring_up_to_date(made, Silent()).calibration
+        with made.lock():
+            old = known.model_copy(update={"version": 1, "refusing": None})
+            write_calibration(made.calibration, old, made.disk)
+        assert bring_up_to_date(made, Silent()).outcome == "measured"
+
+    @pytest.mark.parametrize(
+        ("below", "settings", "expected"),
+        [(0.31, {}, 0.31), (None, {}, ABSTAIN_BELOW), (0.31, {"abstain_below": 0.7}, 0.7)],
+    )
+    def test_the_service_refuses_by_it_unless_it_is_told(self, index, below, settings, expected):
+        made = index(documents(60))
+        known = bring_up_to_date(made, Silent()).calibration
+        found = known.refusing.model_copy(update={"below": below})
+        with made.lock():
+            write_calibration(made.calibration, known.model_copy(update={"refusing": found}), made.disk)
+        service = Service(ServiceSettings(index=made.path, **settings))
+        try:
+            service.reload()
+            with service.holder.lease() as engine:
+                assert engine.abstain_below == expected
+        finally:
+            service.close()

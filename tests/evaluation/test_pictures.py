@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.pictures import Point, bars, scatter
+from evaluation.pictures import Point, bars, risk_coverage_picture, scatter
 
 POINTS = st.lists(
     st.builds(
@@ -74,3 +74,29 @@ def test_areas_begin_and_end_where_wins_and_losses_do(differences):
     if losses:
         assert found.losses.endswith(f"H{found.width:.2f}V{found.zero:g}Z")
     assert found.wins_share * max(len(differences), 1) == pytest.approx(wins)
+
+
+class TestRiskCoverage:
+    @staticmethod
+    def drawn(*curves, in_force=None):
+        return risk_coverage_picture(curves, in_force, width=400, height=300)
+
+    def test_the_ends_of_the_axes_are_the_frame(self):
+        picture = self.drawn(("a", [(0.5, 0.0), (1.0, 0.5)]), in_force=(1.0, 0.5))
+        assert picture.in_force == (picture.right, picture.top)
+        assert picture.x_ticks[0].at == picture.left
+        assert picture.x_ticks[-1].at == picture.right
+        middle = (picture.left + picture.right) / 2
+        assert picture.curves[0].path == (
+            f"M{picture.left} {picture.bottom}H{middle}V{picture.bottom}H{picture.right}V{picture.top}"
+        )
+
+    def test_all_curves_share_one_scale(self):
+        low, high = [(1.0, 0.1)], [(1.0, 0.4)]
+        assert self.drawn(("a", low), ("b", high)).curves[0].path == self.drawn(("b", low), ("a", high)).curves[0].path
+
+    def test_nothing_answered_and_no_risk_can_be_drawn(self):
+        picture = self.drawn(("a", [(1.0, 0.0)]), ("b", []))
+        assert picture.in_force is None
+        assert picture.curves[1].path == ""
+        assert picture.y_ticks[0].at == picture.bottom

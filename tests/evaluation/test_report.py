@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from evaluation.errors import RunUnreadable
+from evaluation.refusals import Refusals, Weighed
 from evaluation.report import write_report
 from evaluation.runs import Run
 from indexer.progress import Silent
@@ -151,3 +152,23 @@ def test_a_run_without_times_has_no_picture_of_them(made_run, tmp_path):
     page = report(file, output=tmp_path / "report.html")
 
     assert not [1 for _, attributes in page.tags if attributes.get("class") == "wide"]
+
+
+@pytest.mark.parametrize(("abstain_below", "dots"), [(0.5, 2), (1.0, 0)])
+def test_refusals_are_drawn_beside_the_plain_score(made_run, tmp_path, abstain_below, dots):
+    """Twice, for wide and narrow pages; a threshold that answers nothing is nowhere on the curve."""
+    weighed = {f"q{at}": Weighed(at % 3 > 0, at / 20, 1 - at / 20) for at in range(20)}
+    path = made_run(tmp_path / "run" / "made.json", VALUES, refusals=Refusals(weighed, abstain_below))
+    page = report(path.parent, output=tmp_path / "report.html")
+
+    pictures = [given for tag, given in page.tags if tag == "svg" and given.get("aria-label", "").startswith("risk")]
+    assert [given["aria-label"] for given in pictures] == ["risk against coverage on made"] * 2
+    curves = [given["d"] for tag, given in page.tags if tag == "path" and given.get("class") == "curve curve-2"]
+    assert len(curves) == 4  # and their keys
+    assert sum(tag == "circle" and given.get("class") == "mark baseline" for tag, given in page.tags) == dots
+    assert "plain aurc" in page.text
+
+
+def test_a_run_that_weighed_no_question_draws_no_curve(made, tmp_path):
+    page = report(made, output=tmp_path / "report.html")
+    assert "Refusals" not in page.text

@@ -65,6 +65,9 @@ def test_figures_follow_from_the_questions(animals, tmp_path):
     assert (report.answers.answerable, report.answers.unanswerable) == (8, 1)
     assert report.answers.quotes_exact == 1.0
     assert report.answers.right_page_in_top_5 == 1.0
+    assert report.refusals is not None
+    assert [key for key, one in report.refusals.by_question.items() if not one.answerable] == ["u1"]
+    assert read_run(report.results_file).refusals["auroc"] == report.as_json()["refusals"]["auroc"]
 
 
 def test_refusals_are_counted_by_whether_they_were_right(animals, tmp_path):

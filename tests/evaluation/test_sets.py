@@ -81,3 +81,15 @@ def test_what_is_wrong_is_named_with_file_and_line(tmp_path, spoil, names):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         read_set(str(tmp_path / "nowhere"))
+
+
+def test_squads_word_for_unanswerable_is_known(tmp_path):
+    queries = [
+        {"_id": "q1", "text": "one", "is_impossible": False},
+        {"_id": "q2", "text": "two", "is_impossible": True},
+        {"_id": "q3", "text": "three", "is_impossible": True, "answerable": True},
+    ]
+    found = read_set(str(write_set(tmp_path / "set", queries, QRELS)))
+
+    assert {one.id: one.answerable for one in found.questions} == {"q1": True, "q2": False}
+    assert found.says_answerable

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
 
-from store.calibration import Calibration, calibration_file, read_calibration, sweep_calibrations, write_calibration
+from store.calibration import (
+    Calibration,
+    Refusing,
+    calibration_file,
+    read_calibration,
+    sweep_calibrations,
+    write_calibration,
+)
 from store.errors import StoreCorrupt
 from store.files import Disk
 
@@ -26,6 +34,25 @@ def folder(tmp_path):
 
 def test_what_is_written_is_read(folder):
     assert read_calibration(folder, NAME) == made()
+
+
+@pytest.mark.parametrize("below", [0.37, None])
+def test_when_to_refuse_is_kept_too(tmp_path, below):
+    refusing = Refusing(
+        below=below, bounded=0.37, asked="questions", answerable=40, refused=1, share_max=0.1, confidence=0.9
+    )
+    write_calibration(tmp_path, made(refusing=refusing), Disk())
+    assert read_calibration(tmp_path, NAME).refusing == refusing
+
+
+def test_a_file_of_version_1_is_read(tmp_path):
+    line = (
+        f'{{"version":1,"snapshot":"{NAME}","dense_weight":0.7,"questions":200,"dense":0.5,"lexical":0.6,'
+        '"fitted_weight":0.6,"changed":0.0}'
+    ).encode()
+    calibration_file(tmp_path, NAME).write_bytes(line + b"\nsha256 " + sha256(line).hexdigest().encode() + b"\n")
+    found = read_calibration(tmp_path, NAME)
+    assert (found.dense_weight, found.refusing) == (0.7, None)
 
 
 def test_absent_it_says_nothing(tmp_path, folder):
@@ -58,7 +85,7 @@ def test_another_snapshots_is_noticed(folder):
 
 def test_a_newer_version_is_noticed(folder):
     with pytest.raises(ValueError, match="version"):
-        made(version=2)
+        made(version=3)
 
 
 def test_a_pipe_in_its_place_is_not_waited_for(tmp_path):
