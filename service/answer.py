@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.budget import Deadline, StageOverrun
 from service.compose import Composer, abstention_sentence
+from service.context import context
 from service.contract import (
     Abstention,
     DegradedEvent,
@@ -45,6 +47,9 @@ _LOG = logging.getLogger("footnote.answer")
 
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
+
+CONTEXT_DEPTH = 30
+"""Results that an answer's passages are chosen from at least: copies of one another count once."""
 
 
 class ProviderError(Exception):
@@ -87,10 +92,12 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    results, degraded, _ = await retrieve(question, engine, deadline)
+    deep = replace(question, top_k=max(question.top_k, CONTEXT_DEPTH))
+    results, degraded, _ = await retrieve(deep, engine, deadline)
     for message in degraded:
         yield DegradedEvent(message=message)
-    sources = results[: engine.answer_passages]
+    count = min(question.top_k, engine.answer_passages)
+    sources = context(results, count, engine.document_passages, engine.analyzer)
     yield SourcesEvent(sources=results)
     if not sources:
         yield abstention_sentence()
