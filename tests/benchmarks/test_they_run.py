@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -124,3 +125,23 @@ def test_reindex(tmp_path):
     said = run("benchmarks.reindex", "--passages", "1000", "--base", str(tmp_path / "base"))
     assert "embedded again" in said
     assert "% of that" in said
+
+
+@pytest.mark.model
+def test_support_beside_plain_measures(tmp_path):
+    rows = [
+        {"id": str(n), "claim": f"Otters eat {food}.", "evidence": "Otters eat fish and crabs.", "label": label}
+        for n, (food, label) in enumerate([("fish", "Supports"), ("grass", "Refutes"), ("crabs", "Supports")])
+    ]
+    (tmp_path / "healthver-dev").mkdir()
+    with gzip.open(tmp_path / "healthver-dev" / "pairs.jsonl.gz", "wt") as stream:
+        stream.write("".join(json.dumps(row) + "\n" for row in rows))
+    row = [{"claim": "c", "evidence": [{"text": "Seals sleep.", "label": "NOT_ENOUGH_INFO"}]}]
+    row += [{"claim": "Seals sleep.", "evidence": [{"text": "Seals sleep at sea.", "label": "SUPPORTS"}]}]
+    (tmp_path / "climate-fever-a").mkdir()
+    with gzip.open(tmp_path / "climate-fever-a" / "claims.jsonl.gz", "wt") as stream:
+        stream.write("".join(json.dumps(one) + "\n" for one in row))
+    lines = run("benchmarks.support", str(tmp_path), "--write", str(tmp_path / "pairs")).splitlines()
+    assert [line.split()[0] for line in lines] == ["balanced", "healthver-dev", "climate-fever-a", "mean"]
+    assert "(1.000)" in lines[1]
+    assert len((tmp_path / "pairs" / "healthver-dev.jsonl").read_text().splitlines()) == 3
