@@ -36,7 +36,7 @@ from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
 from service.segments import with_segments
-from service.sentences import SentenceStream
+from service.sentences import Overlong, SentenceStream
 from store.document import embedded_text
 from store.fusion import blended, convex, normalised
 from store.passages import StoredPassage
@@ -375,6 +375,8 @@ def _as_provider_error(error: Exception) -> ProviderError:
 async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadline: Deadline) -> tuple[Draft, Finding]:
     """Check one sentence within its budget; a check that does not end leaves it unchecked, and so withheld."""
     draft = parse(piece, sources)
+    if isinstance(piece, Overlong):
+        return draft, Finding("unsupported", "too_long", (), 0.0)
     running = asyncio.get_running_loop().run_in_executor(
         engine.executor, check, draft, sources, engine.analyzer, engine.verifier
     )

@@ -35,6 +35,7 @@ Reason = Literal[
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
     "unsafe_markup",  # it would show an image, run HTML, or link elsewhere than to a cited source
+    "too_long",  # it is longer than any passage
     "unchecked",  # the check did not end within its budget
 ]
 
