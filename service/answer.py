@@ -92,13 +92,12 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    deep = replace(question, top_k=max(question.top_k, CONTEXT_DEPTH))
-    results, degraded, _ = await retrieve(deep, engine, deadline)
+    results, degraded = await _results_for_answer(question, engine, deadline)
     for message in degraded:
         yield DegradedEvent(message=message)
-    count = min(question.top_k, engine.answer_passages)
-    sources = context(results, count, engine.document_passages, engine.analyzer)
-    yield SourcesEvent(sources=results)
+    sources = _chosen(results, question, engine)
+    ranks = {one.rank for one in sources}
+    yield SourcesEvent(sources=[one for one in results if one.rank <= question.top_k or one.rank in ranks])
     if not sources:
         yield abstention_sentence()
         yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
@@ -147,6 +146,22 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
             yield event
         finish: FinishReason = "abstained" if reason == "stop" else reason
         yield _finish(deadline, usage, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+
+
+async def sources_of(question: Question, engine: Engine, deadline: Deadline) -> list[Result]:
+    """The passages that an answer is made from."""
+    results, _ = await _results_for_answer(question, engine, deadline)
+    return _chosen(results, question, engine)
+
+
+async def _results_for_answer(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
+    results, degraded, _ = await retrieve(replace(question, top_k=max(question.top_k, CONTEXT_DEPTH)), engine, deadline)
+    return results, degraded
+
+
+def _chosen(results: Sequence[Result], question: Question, engine: Engine) -> list[Result]:
+    count = min(question.top_k, engine.answer_passages)
+    return context(results, count, engine.document_passages, engine.analyzer)
 
 
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:

@@ -289,3 +289,11 @@ def test_an_endless_sentence_is_withheld_in_pieces_and_what_follows_is_checked_a
     assert response.answer.strip() == OTTER
     assert {one.reason for one in response.withheld} == {"too_long"}
     assert sum(one.chars for one in response.withheld) > 14_000
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3])
+def test_sources_are_as_many_as_were_asked_for_and_citations_point_into_them(events, wanted):
+    asked = Question("r1", "otter heron badger river water", top_k=wanted)
+    found = fold(events(asked.text, question=asked))
+    assert [one.rank for one in found.sources] == list(range(1, wanted + 1))
+    assert {one.passage_id for one in found.citations} <= {one.passage.id for one in found.sources}
