@@ -20,6 +20,9 @@ AnswerVerdict = Literal["grounded", "partial", "abstained"]
 FinishReason = Literal["stop", "length", "deadline", "provider_error", "cancelled", "abstained"]
 GuardrailMode = Literal["verified", "flagged"]
 Reason = Literal[
+    "no_words",  # no claim: no letter, no digit
+    "heading",  # no claim: a heading without names and numbers
+    "introduction",  # no claim: it introduces a list, without names and numbers
     "unknown_marker",  # the sentence cites a passage that was not sent
     "no_citation",  # it makes a claim and cites nothing that supports it
     "not_supported",  # the cited passage does not support it

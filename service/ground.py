@@ -108,8 +108,9 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one. The
     scorer is asked only of far rewordings: what words or a hard check decide stays decided.
     """
-    if is_no_claim(draft.claim):
-        return Finding("no_claim", None, (), 0.0)
+    nothing = no_claim_reason(draft.claim)
+    if nothing is not None:
+        return Finding("no_claim", nothing, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
     compared = _as_sources(sources, analyzer.of(draft.claim))
     cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
@@ -140,13 +141,22 @@ def is_block(claim: str) -> bool:
     return _FENCE_OPENS.match(claim) is not None
 
 
-def is_no_claim(claim: str) -> bool:
-    """Whether a unit claims nothing: empty, or a heading or list introduction without names and numbers."""
-    if not claim or not re.search(r"\w", claim):
-        return True
-    introduces = claim.startswith("#") or claim.endswith((":", "\uff1a"))
+def no_claim_reason(claim: str) -> Reason | None:
+    """Why a unit claims nothing: it has no letter and no digit, or is a heading or the introduction of a list (it ends
+    with a colon) of one line without numbers and names. None where it may claim something, and so is checked.
+    """
+    if not re.search(r"\w", claim):
+        return "no_words"
+    heading = claim.startswith("#")
     bare = claim.lstrip("# ")
-    return introduces and "\n" not in claim and not re.search(r"\d", bare) and not _NAME.search(bare)
+    if (
+        not (heading or claim.endswith((":", "\uff1a")))
+        or "\n" in claim
+        or re.search(r"\d", bare)
+        or _NAME.search(bare)
+    ):
+        return None
+    return "heading" if heading else "introduction"
 
 
 @dataclass(frozen=True, slots=True)
