@@ -114,6 +114,9 @@ OutputFolder = Annotated[
     ),
 ]
 MeasureOption = Annotated[str, typer.Option("--measure", help="nDCG@10, R@10, R@100 or RR@10.")]
+AnyMeasureOption = Annotated[
+    str, typer.Option("--measure", help="nDCG@10, R@10, R@100, RR@10; or of answers: citation_recall, token_f1 ...")
+]
 Permutations = Annotated[int, typer.Option(min=100, max=10_000_000, help="Of the randomisation test.")]
 Seed = Annotated[int, typer.Option(min=0, help="Equal runs and an equal seed give an equal p.")]
 
@@ -150,33 +153,43 @@ def evaluate(
             "--answers/--no-answers", help="Answer the questions too; by default where a set says which can be."
         ),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", min=1, metavar="QUESTIONS", help="Ask only so many of each set, drawn by --seed."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same one draws the same questions.")] = 0,
     output: OutputFolder = None,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Retrieval and answer quality on question sets: nDCG@10, Recall, MRR, refusals, exact quotes, stage times.
+    """Retrieval and answer quality on question sets: nDCG@10, Recall, MRR, refusals, citations, quotes, stage times.
 
     A set's own corpus is indexed in the evaluation cache, again only if it changed.
     A set without one is asked of --index. Budgets are lifted.
 
         footnote evaluate sets/scifact sets/xquad:zh
         footnote evaluate sets/scifact --mode hybrid --with passage_tokens=128
+        footnote evaluate my/questions --mode hybrid --sample 50
     """
     from evaluation.configurations import MODES, configurations
     from evaluation.run import evaluate as run
     from evaluation.runs import new_run_folder
-    from evaluation.sets import read_set
+    from evaluation.sets import read_set, sampled
     from evaluation.tables import print_report
     from indexer.progress import watching
     from store.output import emit
 
     chosen = configurations(modes or MODES, changes or [])
     questions = [read_set(name) for name in sets]
+    drawn = None if sample is None else {"questions": sample, "seed": seed}
+    if sample is not None:
+        questions = [sampled(one, sample, seed) for one in questions]
     settings, indexing, serving = _settings(index)
     folder = new_run_folder(settings.evaluation_cache.expanduser(), output)
     with watching() as progress:
         reports = [
-            run(one, settings, indexing, serving, chosen, folder, progress, answers=answers) for one in questions
+            run(one, settings, indexing, serving, chosen, folder, progress, answers=answers, sample=drawn)
+            for one in questions
         ]
     if json:
         emit([report.as_json() for report in reports])
@@ -192,7 +205,7 @@ def compare(
         typer.Argument(metavar="A", help="A run's folder or file; A:CONFIGURATION, else A:hybrid.", show_default=False),
     ],
     candidate: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)],
-    measure: MeasureOption = "nDCG@10",
+    measure: AnyMeasureOption = "nDCG@10",
     common: Annotated[
         bool, typer.Option("--common", help="Where sets or questions differ, compare on those that both runs have.")
     ] = False,

@@ -23,7 +23,8 @@ class SetComparison:
         baseline, candidate: the configurations' names.
         difference: candidate less baseline.
         p_holm: its p, adjusted for all comparisons made together.
-        left_out: questions that only one run has, or has otherwise.
+        left_out: questions that only one run has, has otherwise, or has a figure for (as of answers, where only one
+            answered).
     """
 
     set: str
@@ -62,6 +63,7 @@ def compare_runs(
     """Candidate against baseline on every set; p adjusted over the sets.
 
     Args:
+        measure: of rankings, or of answers: then on the judged questions that both answered.
         common: compare on the sets and questions that both have, instead of refusing where they differ.
 
     Raises:
@@ -80,6 +82,11 @@ def compare_runs(
             )
         questions, left_out = matched(old, new, common=common)
         pairs = old.values(names[0], measure), new.values(names[1], measure)
+        asked = len(questions)
+        questions = [one for one in questions if one in pairs[0] and one in pairs[1]]
+        left_out += asked - len(questions)
+        if not questions:
+            raise RunsDiffer(f"no question of {name} has {measure!r} in both runs.")
         difference = paired_difference(
             [pairs[0][one] for one in questions],
             [pairs[1][one] for one in questions],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.answer_figures import written_beside
 from evaluation.comparison import matched
 from evaluation.errors import RunUnreadable
 from evaluation.measures import RANKING, percentile
@@ -114,7 +115,7 @@ class SetPage:
     wide: Scatter | None
     narrow: Scatter | None
     candidates: list[Candidate]
-    answers: list[tuple[str, dict[str, Any]]]
+    answers: list[tuple[str, list[tuple[str, Any, Any]]]]
     refusals: list[tuple[str, RefusalsPicture]]
 
 
@@ -223,13 +224,10 @@ def _rank(document_id: str, ranking: Sequence[str]) -> int | None:
     return ranking.index(document_id) + 1 if document_id in ranking else None
 
 
-def _answers(entries: Sequence[Entry]) -> list[tuple[str, dict[str, Any]]]:
-    """(label of the run's first configuration, figures) of every run that answered."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for one in entries:
-        if one.run.answers is not None:
-            found.setdefault(one.run.results_file, (one.label, one.run.answers))
-    return list(found.values())
+def _answers(entries: Sequence[Entry]) -> list[tuple[str, list[tuple[str, Any, Any]]]]:
+    """(label, figures as answers left and as a model wrote them) of every configuration that answered."""
+    found = [(one.label, one.run.modes.get(one.configuration, {}).get("answers")) for one in entries]
+    return [(label, written_beside(figures)) for label, figures in found if figures]
 
 
 def _refusals(entries: Sequence[Entry]) -> list[tuple[str, RefusalsPicture]]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.answers import AnswerResult, measure_answers
 from evaluation.calibrated import bring_up_to_date
-from evaluation.configurations import Configuration, changed, groups
+from evaluation.configurations import SHIPPED, Configuration, changed, groups
 from evaluation.refusals import Refusals, measure_refusals
 from evaluation.retrieval import Measured, measure_retrieval
 from evaluation.runs import ConfigurationRecord, RunFile, ShownText, free_file, write_run
@@ -40,9 +40,14 @@ class SetReport:
     passages: int
     questions: int
     measured: list[Measured]
-    answers: AnswerResult | None
+    answered: dict[str, AnswerResult]
     results_file: Path
     refusals: Refusals | None = None
+
+    @property
+    def answers(self) -> AnswerResult | None:
+        """Those under the settings as they are."""
+        return next(iter(self.answered.values()), None)
 
     def as_json(self) -> dict[str, Any]:
         """The figures, without the per-question results."""
@@ -57,15 +62,12 @@ class SetReport:
                     **{name: round(value, 4) for name, value in one.measures.items()},
                     "degraded": one.degraded,
                     "latency_ms": one.latency_ms,
+                    **({"answers": _rounded(self.answered[one.name].figures())} if one.name in self.answered else {}),
                 }
                 for one in self.measured
             },
-            "answers": None
-            if self.answers is None
-            else {name: round(value, 4) for name, value in self.answers.figures().items()},
-            "refusals": None
-            if self.refusals is None
-            else {name: round(value, 4) for name, value in self.refusals.figures().items()},
+            "answers": None if self.answers is None else _rounded(self.answers.figures()),
+            "refusals": None if self.refusals is None else _rounded(self.refusals.figures()),
             "results_file": str(self.results_file),
         }
 
@@ -80,14 +82,17 @@ def evaluate(
     progress: Progress,
     *,
     answers: bool | None = None,
+    sample: Mapping[str, int] | None = None,
 ) -> SetReport:
     """Evaluate one set. Budgets are lifted, so that quality never depends on noise.
 
     Args:
         questions: the set; one without a corpus is asked of the index in `settings.index`.
-        configurations: what to measure; the first one's index and service also answer.
+        configurations: what to measure; of those that share all settings one stands for all where questions are
+            answered, which is always done in hybrid mode.
         folder: where the run file goes.
         answers: answer the questions too; None: if the set says which can be answered.
+        sample: how the questions were drawn from those of the set, for the run file; None: they are all of them.
 
     Raises UsageError where a set without a corpus is to be indexed in another way than it is.
     """
@@ -95,7 +100,8 @@ def evaluate(
     measured: dict[str, Measured] = {}
     records: dict[str, ConfigurationRecord] = {}
     shown = Shown()
-    answered = refusals = None
+    answered: dict[str, AnswerResult] = {}
+    refusals = None
     answering = questions.says_answerable if answers is None else answers
     for group in groups(configurations):
         index = index_of(questions, settings, changed(indexing, group[0].indexing), progress)
@@ -108,10 +114,12 @@ def evaluate(
                 measured.update((one.configuration.name, one) for one in found)
                 record = _record(index, engine.snapshot.facts.generation)
                 records.update((one.name, record(one)) for one in group)
-                if answering and answered is None and configurations[0] in group:
+                if answering:
                     progress.phase(f"{questions.name}: answers", len(questions.questions))
-                    answered = asyncio.run(measure_answers(questions, engine, progress.advance))
-                    if {one.answerable is not False for one in questions.questions} == {True, False}:
+                    answers_found = asyncio.run(measure_answers(questions, engine, progress.advance))
+                    answered[_standing_for(group)] = answers_found
+                    kinds = {one.answerable is not False for one in questions.questions}
+                    if configurations[0] in group and kinds == {True, False}:
                         progress.phase(f"{questions.name}: refusals", len(questions.questions))
                         refusals = asyncio.run(measure_refusals(questions, engine, progress.advance))
                 asyncio.run(shown.add_relevant(questions.qrels, engine.snapshot))
@@ -125,11 +133,12 @@ def evaluate(
         passages=first.passages,
         questions=len(questions.questions),
         measured=[measured[one.name] for one in configurations],
-        answers=answered,
+        answered={one.name: answered[one.name] for one in configurations if one.name in answered},
         results_file=free_file(folder, questions.name),
         refusals=refusals,
     )
-    write_run(_run_file(report, questions, records, shown, indexing, serving), report.results_file)
+    run = _run_file(report, questions, records, shown, indexing, serving)
+    write_run(run.model_copy(update={"sample": sample}), report.results_file)
     return report
 
 
@@ -217,10 +226,20 @@ def _run_file(
         latency_by_question={one.name: one.latency_by_question for one in report.measured},
         texts={key: ShownText(**text) for key, text in shown.texts.items()},
         answers_by_question=None if report.answers is None else report.answers.by_question,
+        answer_measures={name: found.measures for name, found in report.answered.items()},
         refusals_by_question=None
         if report.refusals is None
         else {key: asdict(one) for key, one in report.refusals.by_question.items()},
     )
+
+
+def _standing_for(group: Sequence[Configuration]) -> str:
+    """The one whose answers stand for all of a group, which differ in mode alone."""
+    return next((one.name for one in group if one.mode == SHIPPED and one.fusion is None), group[0].name)
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _called(group: Sequence[Configuration]) -> str:

@@ -54,6 +54,9 @@ class RunFile(BaseModel):
         rankings: up to 100 document ids, best first, by configuration and question.
         latency_by_question: time by configuration, question and stage ("total" among them), of those that were timed.
         texts: what is shown of the documents at the top of a ranking and of the relevant ones.
+        answers_by_question: what was asked, answered, withheld and used, under the settings as they are.
+        answer_measures: measure of answers by configuration and question, of those questions that have it.
+        sample: how many questions were drawn by which seed; None: all were asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,15 +81,23 @@ class RunFile(BaseModel):
     latency_by_question: dict[str, dict[str, dict[str, float]]]
     texts: dict[str, ShownText] = Field(default_factory=dict)
     answers_by_question: dict[str, dict[str, Any]] | None = None
+    answer_measures: dict[str, dict[str, dict[str, float]]] = {}
+    sample: dict[str, int] | None = None
     refusals: dict[str, float] | None = None
     refusals_by_question: dict[str, dict[str, Any]] | None = None
 
     def values(self, configuration: str, measure: str) -> dict[str, float]:
-        """One measure by question. Raises RunUnreadable naming what the run has instead."""
+        """One measure by question: a measure of answers only of the questions that have it. Raises RunUnreadable naming
+        what the run has instead.
+        """
         found = self.by_question[self.named(configuration)]
+        answers = self.answer_measures.get(configuration, {})
+        of_answers = list(dict.fromkeys(name for measures in answers.values() for name in measures))
+        if measure in of_answers:
+            return {question: measures[measure] for question, measures in answers.items() if measure in measures}
         known = next(iter(found.values()), {measure: 0.0})
         if measure not in known:
-            raise RunUnreadable(f"{self.results_file} has no {measure!r}; it has {', '.join(known)}.")
+            raise RunUnreadable(f"{self.results_file} has no {measure!r}; it has {', '.join([*known, *of_answers])}.")
         return {question: measures[measure] for question, measures in found.items()}
 
     def named(self, configuration: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,13 +16,23 @@ from store.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class SetQuestion:
-    """One question. `answerable` is None where the set does not say; `answers` are where its documents hold one."""
+    """One question.
+
+    Args:
+        answerable: None where the set does not say.
+        quote: the sentence that answers it.
+        answers: where its documents hold an answer.
+        gold: what an answer should say: the sentences that each of several people chose for it, or the quote.
+        short_answers: words of which an answer should hold one.
+    """
 
     id: str
     text: str
     answerable: bool | None = None
     quote: str | None = None
     answers: tuple[Stretch, ...] = ()
+    gold: tuple[str, ...] = ()
+    short_answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,14 @@ def read_set(argument: str, *, split: str = "test") -> QuestionSet:
     ]
     name = path.resolve().name + (f":{language}" if language else "")
     return QuestionSet(name, _find(path, f"corpus{infix}.jsonl"), questions, qrels)
+
+
+def sampled(questions: QuestionSet, count: int, seed: int) -> QuestionSet:
+    """The set with `count` of its questions, drawn by `seed`, in the set's order; whole where it has no more."""
+    if count >= len(questions.questions):
+        return questions
+    drawn = random.Random(seed).sample(range(len(questions.questions)), count)  # noqa: S311  # nothing is kept secret by it
+    return replace(questions, questions=[questions.questions[at] for at in sorted(drawn)])
 
 
 def _folder(argument: str) -> tuple[Path, str]:
@@ -128,7 +147,28 @@ def _question(row: dict[str, Any], path: Path) -> SetQuestion:
         answerable if isinstance(answerable, bool) else None,
         row.get("quote"),
         tuple(_answers(row)),
+        tuple(_gold(row)),
+        tuple(_short_answers(row)),
     )
+
+
+def _gold(row: dict[str, Any]) -> Iterator[str]:
+    """Each annotator's sentences, joined; else the quote."""
+    outputs = row.get("outputs")
+    people = outputs if isinstance(outputs, list) else []
+    chosen = [one.get("selected_sentences") for one in people if isinstance(one, dict)]
+    found = [" ".join(map(str, sentences)) for sentences in chosen if isinstance(sentences, list) and sentences]
+    quote = row.get("quote")
+    yield from found or ([quote] if isinstance(quote, str) and quote else [])
+
+
+def _short_answers(row: dict[str, Any]) -> Iterator[str]:
+    """`answers`, as strings or as objects with `text`."""
+    answers = row.get("answers")
+    for one in answers if isinstance(answers, list) else []:
+        text = one.get("text") if isinstance(one, dict) else one
+        if isinstance(text, str) and text.strip():
+            yield text.strip()
 
 
 def _answers(row: dict[str, Any]) -> Iterator[Stretch]:

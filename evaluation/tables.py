@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from evaluation.answer_figures import written_beside
 from evaluation.coverage import NAMES, WORDS
 
 if TYPE_CHECKING:
@@ -52,10 +53,31 @@ def print_report(report: SetReport) -> None:
             console.print(
                 f"[yellow]{escape(one.name)}: {one.degraded} searches were degraded; do not trust these figures"
             )
-    for title, found in (("answers", report.answers), ("refusals", report.refusals)):
-        if found is not None:
-            console.print(_figures(title, found.figures()))
+    for name, found in report.answered.items():
+        title = "answers" if len(report.answered) == 1 else f"answers: {escape(name)}"
+        console.print(_answers(title, found.figures()))
+    if report.refusals is not None:
+        console.print(_figures("refusals", report.refusals.figures()))
     console.print(f"per-question results: {report.results_file}", soft_wrap=True, markup=False)
+
+
+def _answers(title: str, figures: Mapping[str, float]) -> Table:
+    """Figures of answers as they left, and beside them of what a model wrote, where one did."""
+    from rich.table import Table
+
+    rows = written_beside(figures)
+    columns = 2 if any(written is not None for *_, written in rows) else 1
+    table = Table(title=title, title_justify="left", show_header=columns > 1)
+    table.add_column("")
+    for name in ("as it left", "as written")[:columns]:
+        table.add_column(name, justify="right")
+    for name, *values in rows:
+        table.add_row(name.replace("_", " "), *("" if one is None else _number(one) for one in values[:columns]))
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _figures(title: str, figures: Mapping[str, float]) -> Table:
@@ -63,7 +85,7 @@ def _figures(title: str, figures: Mapping[str, float]) -> Table:
 
     table = Table(title=title, title_justify="left", show_header=False)
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value))
+        table.add_row(name.replace("_", " "), _number(value))
     return table
 
 
