@@ -11,7 +11,7 @@ from service.adapters.generator import Generator, Piece
 from service.adapters.prompt import REFUSAL
 from service.contract import AnswerResponse, Result, Usage
 from service.evidence import Evidence
-from service.ground import is_no_claim, parse
+from service.ground import no_claim_reason, parse
 from service.sentences import SentenceStream
 from store.text import canonical
 
@@ -57,7 +57,7 @@ def written_claims(text: str, sources: Sequence[Result]) -> list[Claim]:
     return [
         Claim(one.claim, tuple(sources[number - 1] if 1 <= number <= len(sources) else None for number in one.markers))
         for one in drafts
-        if not is_no_claim(one.claim) and one.claim != REFUSAL
+        if no_claim_reason(one.claim) is None and one.claim != REFUSAL
     ]
 
 
