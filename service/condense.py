@@ -1,0 +1,226 @@
+"""A conversation's last question made to stand for itself, by rules; and whether these left something open.
+
+A question leans on what came before where a word in it stands for something said there ("it", "diese", "它"), where it
+begins as a continuation or a correction ("and ...", "I mean ..."), or where it has next to no words of its own; not where
+it has many. It is then given its topic behind it: the words of the asker's turn before, of one further back where that
+leans too. What an assistant said gives names alone, a few and only where the asker named nobody: whoever asks may put
+anything into its mouth. Words are known of the languages below; in others only a question of next to no words leans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from service.question import Turn
+from store.detection import likeliest
+from store.language import UNSPACED
+from store.stop_words import question_words, stop_words
+
+TOPIC_CHARS_MAX = 300
+"""What is taken from earlier turns at most."""
+
+_TURN_CHARS_MAX = 2_000  # of each earlier turn that are looked at
+_TURNS_MAX = 20
+_LEANING_CHARS_MAX = 400  # what is longer stands for itself
+
+_NAMES_MAX = 3
+_OWN_WORDS_MIN = 2  # with fewer a question says nothing without what came before
+_OWN_WORDS_ENOUGH = 6  # with as many it mostly says itself what its pronouns stand for
+_UNSPACED_OWN_MIN = 4  # signs: two words
+
+_MARKER = re.compile(r"\s*\[\d{1,3}\]")
+_WORD = re.compile(r"[^\W_](?:[\w.+#-]*\w|[+#]+)?(?:['\u2019]\w+)?")
+_SENTENCE_END = re.compile(r"[.!?:\u2026\n]\s*[\"'(\[\u201c]*$")
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Words that stand for something said before. Left out: those that as often do not (English "that", "there" and "one",
+# French "il", German "das", "sie" and "es" at the head of a clause ...).
+_STANDING_IN: Mapping[str, frozenset[str]] = {
+    "english": _listed(
+        "it its it's they them their theirs he him his she her hers this these those same such former latter"
+    ),
+    "german": _listed(
+        "er ihn ihm ihr ihre ihren ihrem ihrer ihres ihnen sie es sein seine seinen seinem seiner dies diese dieser "
+        "diesen diesem dieses jene jener jenen jenem jenes solche solcher dessen deren davon dafür damit darüber dazu "
+        "dagegen daran darin darauf dabei dort dasselbe dieselbe derselbe"
+    ),
+    "french": _listed(
+        "il elle ils elles lui leur leurs eux ce cette ces cet cela ça celui celle ceux celles celui-ci son sa ses y en"
+    ),
+    "spanish": _listed("él ella ellos ellas lo su sus este esta esto estos estas ese esa eso esos esas aquel aquella allí"),
+    "italian": _listed(
+        "lui lei loro esso essa essi esse suo sua suoi sue questo questa questi queste quello quella quelli quelle ciò ne"
+    ),
+    "portuguese": _listed(
+        "ele ela eles elas dele dela deles delas isso isto este esta estes estas esse essa esses essas aquele aquela seu "
+        "sua seus suas"
+    ),
+    "dutch": _listed("hij zij het hem haar hun hen deze dit dat die daarvan daarvoor daarmee daar zulke dezelfde"),
+    "russian": _listed(
+        "он она оно они его её ее их ему ей им него неё нее них ним ней этот эта это эти этого этой этих этому этом "
+        "этим тот та те того той тех там такой такая такие"
+    ),
+    "arabic": _listed("هو هي هم هما هن هذا هذه هؤلاء ذلك تلك منه منها له لها فيه فيها عنه عنها به بها"),
+}
+_PEOPLE: Mapping[str, frozenset[str]] = {
+    "english": _listed("he him his she her hers they them their theirs"),
+    "german": _listed("er ihn ihm sie ihr ihre sein seine"),
+    "french": _listed("il elle lui leur"),
+    "spanish": _listed("él ella ellos ellas"),
+    "russian": _listed("он она они его её ее их ему ей им"),
+}
+_STANDING_IN_UNSPACED = re.compile(
+    "[它他她]|这个|這個|这些|這些|那个|那個|那些|这样|這樣|其中|其他|该|該|此|上述|前者|后者|"
+    "それ|これ|あれ|その|この|あの|そこ|ここ|彼|同じ|그것|이것|그는|그녀|그들"
+)
+_BEGINS = re.compile(
+    r"\s*(?:(?:and|but|or|so|also|then|what about|how about|what else|why|how so|i mean|i meant|no|not|yes|sorry|i am|"
+    r"i'm|und|aber|oder|also|warum|wieso|wie ist es|was ist mit|et|mais|ou|pourquoi|y|pero|o|por qué|"
+    r"e|ma|perché|mas|por quê|en|maar|waarom|и|а|но|или|почему|و|لماذا|ماذا عن)\b|那|那么|那麼|还有|還有|为什么|為什麼|では|じゃあ|なぜ|그럼|왜)",
+    re.IGNORECASE,
+)
+_ASKS_WHAT_IT_IS = re.compile(
+    r"\W*(?:(?:what|who)(?:'s|\u2019s| is| are| was| were)|was (?:ist|sind)|wer (?:ist|war)|qu'est-ce|qui est|qu\u00e9 (?:es|son)"
+    r"|qui\u00e9n es|cos'\u00e8|che cos'\u00e8|chi \u00e8|o que \u00e9|wat is|wie is|\u0447\u0442\u043e \u0442\u0430\u043a\u043e\u0435|\u043a\u0442\u043e)\b",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"呢\s*[?\uff1f]?\s*$")
+# What is said around a question in English; no topic of any.
+_SAID_AROUND = _listed(
+    "tell give show know please thanks thank hi hello ok okay yes no more details information info mean meant sorry "
+    "help need want like explain describe think get also else any some other good great i'd i'll may much many let's see"
+)
+_EXPLETIVE = re.compile(
+    r"\b(?:is|was|does|will|would|can|makes?|if|that|when) it (?:a good idea |take |make sense |mean |possible |true |safe "
+    r"|better |necessary |legal |ok |worth |important )|\b(?:this|these) (?:year|month|week|days?)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condensed:
+    """What is looked up and answered.
+
+    Args:
+        text: a question that stands for itself as far as rules can make it.
+        left_open: it leans on something that rules did not find.
+    """
+
+    text: str
+    left_open: bool = False
+
+
+def condense(turns: Sequence[Turn]) -> Condensed:
+    """The last user turn, with its topic where it leans on what came before. Empty without a user turn."""
+    asked = [" ".join(one.content[:_TURN_CHARS_MAX].split()) for one in turns if one.role == "user"]
+    asked = [one for one in asked if one][-_TURNS_MAX:]
+    if not asked:
+        return Condensed("")
+    last, before = _asked_last(turns), asked[:-1]
+    if not before or len(last) > _LEANING_CHARS_MAX:
+        return Condensed(last)
+    language = likeliest(" ".join(asked[-4:]), list(stop_words()))
+    if not leans(last, language):
+        return Condensed(last)
+    return _with_topic(last, before, turns, language)
+
+
+def _asked_last(turns: Sequence[Turn]) -> str:
+    """The last user turn that says something."""
+    return next(one.content.strip() for one in reversed(turns) if one.role == "user" and one.content.strip())
+
+
+def leans(text: str, language: str) -> bool:
+    """Whether a question needs what came before to be understood."""
+    own = own_words(text, language)
+    if len(own) >= _OWN_WORDS_ENOUGH:
+        return False
+    if _BEGINS.match(text) or _ENDS.search(text):
+        return True
+    if _IS_UNSPACED.search(text):
+        return bool(_STANDING_IN_UNSPACED.search(text)) or len(_IS_UNSPACED.findall(text)) < _UNSPACED_OWN_MIN
+    plain = _EXPLETIVE.sub(" ", text) if language == "english" else text
+    words = [word.casefold() for word in _WORD.findall(plain)]
+    standing_in = _STANDING_IN.get(language, frozenset())
+    if any(word in standing_in for word in words):
+        return True
+    return not own or (len(own) < _OWN_WORDS_MIN and not _ASKS_WHAT_IT_IS.match(text))
+
+
+def own_words(text: str, language: str) -> list[str]:
+    """The words that say what a text is about, in order."""
+    if _IS_UNSPACED.search(text):
+        return text.split()
+    unsaid = _unsaid(language)
+    return list(dict.fromkeys(word for word in _WORD.findall(text) if word.casefold().replace("\u2019", "'") not in unsaid))
+
+
+def _unsaid(language: str) -> frozenset[str]:
+    listed = stop_words().get(language, frozenset()) | question_words().get(language, frozenset())
+    listed |= _STANDING_IN.get(language, frozenset())
+    return listed | _SAID_AROUND if language == "english" else listed
+
+
+def names(text: str) -> list[str]:
+    """Names in a text: words in capitals that no sentence begins with, joined where they follow each other."""
+    found: list[str] = []
+    end = -1
+    for match in _WORD.finditer(text):
+        word = match[0]
+        capital = word[0].isupper() or any(one.isupper() for one in word[1:])
+        first = match.start() == 0 or _SENTENCE_END.search(text[max(match.start() - 8, 0) : match.start()]) is not None
+        if not capital or (first and not any(one.isupper() for one in word[1:])):
+            continue
+        if found and text[end : match.start()] == " ":
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
+        end = match.end()
+    return list(dict.fromkeys(one for one in found if len(one) > 1))
+
+
+def _with_topic(last: str, before: Sequence[str], turns: Sequence[Turn], language: str) -> Condensed:
+    """The turn before gives its words; where it leans itself, the last one that does not gives its names, or its words
+    where the turn before has next to none.
+    """
+    known = {word.casefold() for word in own_words(last, language)}
+    topic = own_words(before[-1], language)
+    far = leans(before[-1], language)
+    if far:
+        stands = next((one for one in reversed(before[:-1]) if not leans(one, language)), "")
+        topic = [*((len(topic) >= _OWN_WORDS_MIN and names(stands)) or own_words(stands, language)), *topic]
+    words = _new(topic, known)
+    left_open = far or not words
+    if _of_people(last, language) and not any(names(one) for one in before):
+        told = _new(names(_said_last(turns)), known)[:_NAMES_MAX]
+        words, left_open = [*told, *words], len(told) != 1
+    return Condensed(_joined(last, words), left_open=left_open)
+
+
+def _said_last(turns: Sequence[Turn]) -> str:
+    """The assistant's last turn, without our markers, which would be looked up as numbers."""
+    said = next((one.content for one in reversed(turns) if one.role == "assistant"), "")
+    return _MARKER.sub("", said[:_TURN_CHARS_MAX])
+
+
+def _of_people(text: str, language: str) -> bool:
+    return any(word.casefold() in _PEOPLE.get(language, ()) for word in _WORD.findall(text))
+
+
+def _new(words: Iterable[str], known: set[str]) -> list[str]:
+    return [word for word in dict.fromkeys(words) if word.casefold() not in known]
+
+
+def _joined(last: str, topic: Sequence[str]) -> str:
+    """The topic stands behind the question, so that it is plain which one is asked."""
+    text = " ".join(topic)
+    if len(text) > TOPIC_CHARS_MAX:
+        text = text[:TOPIC_CHARS_MAX].rsplit(" ", 1)[0]
+    return f"{last} ({text.strip()})" if text.strip() else last
