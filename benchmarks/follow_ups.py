@@ -105,7 +105,12 @@ def main() -> None:
     service = Service(ServiceSettings(index=index.path, budgets=False))
     service.reload()
     print(f"{len(asked)} questions with history and reference passages, half {options.half}")
-    choices = {"last turn alone": last_alone, "last two turns": last_two, "all turns": all_joined, "condensed by rules": by_rules}
+    choices = {
+        "last turn alone": last_alone,
+        "last two turns": last_two,
+        "all turns": all_joined,
+        "condensed by rules": by_rules,
+    }
     with service.holder.lease() as engine:
         for name, choice in choices.items():
             print(name, asyncio.run(measured(choice, asked, engine)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
+from service.adapters.priced import with_spent
 from service.budget import Deadline, StageOverrun
 from service.compose import Composer, abstention_sentence
 from service.contract import (
@@ -33,6 +35,7 @@ from service.ground import Draft, Finding, check, parse
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
+from service.rewrite import admitted
 from service.segments import with_segments
 from service.sentences import SentenceStream
 from store.document import embedded_text
@@ -80,6 +83,7 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
 
     Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
     """
+    question, told, spent = await _rewritten(question, engine, deadline)
     yield MetaEvent(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
@@ -88,13 +92,14 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         model=engine.generator.usage.model,
     )
     results, degraded, _ = await retrieve(question, engine, deadline)
-    for message in degraded:
+    for message in [*told, *degraded]:
         yield DegradedEvent(message=message)
     sources = results[: engine.answer_passages]
     yield SourcesEvent(sources=results)
     if not sources:
         yield abstention_sentence()
-        yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
+        usage = with_spent(engine.generator.usage, spent)
+        yield _finish(deadline, usage, "abstained", Abstention(reason="no_results"))
         return
 
     try:
@@ -105,9 +110,8 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
     if score is None or score < engine.abstain_below:
         yield abstention_sentence()
         rounded = None if score is None else round(score, 4)
-        yield _finish(
-            deadline, engine.generator.usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded)
-        )
+        usage = with_spent(engine.generator.usage, spent)
+        yield _finish(deadline, usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded))
         return
 
     composer = Composer(question, sources)
@@ -133,6 +137,7 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
             yield DegradedEvent(message=f"generate: {error}; the answer ends with what was verified")
     outcome: dict[FinishReason, StageOutcome] = {"stop": "ok", "length": "degraded", "deadline": "timeout"}
     deadline.record("generate", engine.budgets.total_ms, started, outcome.get(reason, "failed"))
+    usage = with_spent(usage, spent)
     if composer.supported:
         yield _finish(deadline, usage, reason, None)
     else:
@@ -140,6 +145,32 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
             yield event
         finish: FinishReason = "abstained" if reason == "stop" else reason
         yield _finish(deadline, usage, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+
+
+async def _rewritten(
+    question: Question, engine: Engine, deadline: Deadline
+) -> tuple[Question, list[str], Usage | None]:
+    """The question as a model makes it stand for itself, where rules left it open; as they made it, where the model
+    overruns, fails, or is not to be trusted. With what fell back, and what it took.
+    """
+    if not question.turns or engine.rewriter is None:
+        return question, [], None
+    budget_ms = engine.budgets.condense_ms
+    try:
+        found = await deadline.stage("condense", budget_ms, engine.rewriter.rewrite(question.turns))
+    except StageOverrun as overrun:
+        return question, [f"condense: {overrun}; the question is as rules made it"], None
+    except Exception as error:  # noqa: BLE001  # whatever a provider throws must not cost the answer
+        return question, [f"condense: {_as_provider_error(error)}; the question is as rules made it"], None
+    text = admitted(found.text, question.turns[-1].content, question.turns)
+    if text is None:
+        deadline.record("condense", budget_ms, deadline.clock(), "degraded")
+        return (
+            question,
+            ["condense: the rewriting is not what was asked; the question is as rules made it"],
+            found.usage,
+        )
+    return dataclasses.replace(question, text=text), [], found.usage
 
 
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:

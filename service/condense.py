@@ -1,18 +1,28 @@
 """A conversation's last question made to stand for itself, by rules; and whether these left something open.
 
 A question leans on what came before where a word in it stands for something said there ("it", "diese", "它"), where it
-begins as a continuation or a correction ("and ...", "I mean ..."), or where it has next to no words of its own; not where
-it has many. It is then given its topic behind it: the words of the asker's turn before, of one further back where that
-leans too. What an assistant said gives names alone, a few and only where the asker named nobody: whoever asks may put
-anything into its mouth. Words are known of the languages below; in others only a question of next to no words leans.
+begins as a continuation or a correction ("and ...", "I mean ..."), or where it has next to no words of its own; not
+where it has many. It is then given its topic, behind it: the words of the asker's turn before, and of one further back
+where that leans too. What an assistant said gives names alone, and only where the asker named nobody: whoever asks may
+put anything into its mouth. In languages without a list only a question of next to no words leans.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from service.leaning_words import (
+    ASKING_WHAT_IT_IS,
+    BEGINNING,
+    EXPLETIVE,
+    PEOPLE,
+    SAID_AROUND,
+    STANDING_IN,
+    UNSPACED_GOING_ON,
+    UNSPACED_STANDING_IN,
+)
 from service.question import Turn
 from store.detection import likeliest
 from store.language import UNSPACED
@@ -22,6 +32,7 @@ TOPIC_CHARS_MAX = 300
 """What is taken from earlier turns at most."""
 
 _TURN_CHARS_MAX = 2_000  # of each earlier turn that are looked at
+_SAMPLE_CHARS = 300  # of each turn, to tell the language by
 _TURNS_MAX = 20
 _LEANING_CHARS_MAX = 400  # what is longer stands for itself
 
@@ -34,74 +45,6 @@ _MARKER = re.compile(r"\s*\[\d{1,3}\]")
 _WORD = re.compile(r"[^\W_](?:[\w.+#-]*\w|[+#]+)?(?:['\u2019]\w+)?")
 _SENTENCE_END = re.compile(r"[.!?:\u2026\n]\s*[\"'(\[\u201c]*$")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]")
-
-
-def _listed(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Words that stand for something said before. Left out: those that as often do not (English "that", "there" and "one",
-# French "il", German "das", "sie" and "es" at the head of a clause ...).
-_STANDING_IN: Mapping[str, frozenset[str]] = {
-    "english": _listed(
-        "it its it's they them their theirs he him his she her hers this these those same such former latter"
-    ),
-    "german": _listed(
-        "er ihn ihm ihr ihre ihren ihrem ihrer ihres ihnen sie es sein seine seinen seinem seiner dies diese dieser "
-        "diesen diesem dieses jene jener jenen jenem jenes solche solcher dessen deren davon dafür damit darüber dazu "
-        "dagegen daran darin darauf dabei dort dasselbe dieselbe derselbe"
-    ),
-    "french": _listed(
-        "il elle ils elles lui leur leurs eux ce cette ces cet cela ça celui celle ceux celles celui-ci son sa ses y en"
-    ),
-    "spanish": _listed("él ella ellos ellas lo su sus este esta esto estos estas ese esa eso esos esas aquel aquella allí"),
-    "italian": _listed(
-        "lui lei loro esso essa essi esse suo sua suoi sue questo questa questi queste quello quella quelli quelle ciò ne"
-    ),
-    "portuguese": _listed(
-        "ele ela eles elas dele dela deles delas isso isto este esta estes estas esse essa esses essas aquele aquela seu "
-        "sua seus suas"
-    ),
-    "dutch": _listed("hij zij het hem haar hun hen deze dit dat die daarvan daarvoor daarmee daar zulke dezelfde"),
-    "russian": _listed(
-        "он она оно они его её ее их ему ей им него неё нее них ним ней этот эта это эти этого этой этих этому этом "
-        "этим тот та те того той тех там такой такая такие"
-    ),
-    "arabic": _listed("هو هي هم هما هن هذا هذه هؤلاء ذلك تلك منه منها له لها فيه فيها عنه عنها به بها"),
-}
-_PEOPLE: Mapping[str, frozenset[str]] = {
-    "english": _listed("he him his she her hers they them their theirs"),
-    "german": _listed("er ihn ihm sie ihr ihre sein seine"),
-    "french": _listed("il elle lui leur"),
-    "spanish": _listed("él ella ellos ellas"),
-    "russian": _listed("он она они его её ее их ему ей им"),
-}
-_STANDING_IN_UNSPACED = re.compile(
-    "[它他她]|这个|這個|这些|這些|那个|那個|那些|这样|這樣|其中|其他|该|該|此|上述|前者|后者|"
-    "それ|これ|あれ|その|この|あの|そこ|ここ|彼|同じ|그것|이것|그는|그녀|그들"
-)
-_BEGINS = re.compile(
-    r"\s*(?:(?:and|but|or|so|also|then|what about|how about|what else|why|how so|i mean|i meant|no|not|yes|sorry|i am|"
-    r"i'm|und|aber|oder|also|warum|wieso|wie ist es|was ist mit|et|mais|ou|pourquoi|y|pero|o|por qué|"
-    r"e|ma|perché|mas|por quê|en|maar|waarom|и|а|но|или|почему|و|لماذا|ماذا عن)\b|那|那么|那麼|还有|還有|为什么|為什麼|では|じゃあ|なぜ|그럼|왜)",
-    re.IGNORECASE,
-)
-_ASKS_WHAT_IT_IS = re.compile(
-    r"\W*(?:(?:what|who)(?:'s|\u2019s| is| are| was| were)|was (?:ist|sind)|wer (?:ist|war)|qu'est-ce|qui est|qu\u00e9 (?:es|son)"
-    r"|qui\u00e9n es|cos'\u00e8|che cos'\u00e8|chi \u00e8|o que \u00e9|wat is|wie is|\u0447\u0442\u043e \u0442\u0430\u043a\u043e\u0435|\u043a\u0442\u043e)\b",
-    re.IGNORECASE,
-)
-_ENDS = re.compile(r"呢\s*[?\uff1f]?\s*$")
-# What is said around a question in English; no topic of any.
-_SAID_AROUND = _listed(
-    "tell give show know please thanks thank hi hello ok okay yes no more details information info mean meant sorry "
-    "help need want like explain describe think get also else any some other good great i'd i'll may much many let's see"
-)
-_EXPLETIVE = re.compile(
-    r"\b(?:is|was|does|will|would|can|makes?|if|that|when) it (?:a good idea |take |make sense |mean |possible |true |safe "
-    r"|better |necessary |legal |ok |worth |important )|\b(?:this|these) (?:year|month|week|days?)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +69,8 @@ def condense(turns: Sequence[Turn]) -> Condensed:
     last, before = _asked_last(turns), asked[:-1]
     if not before or len(last) > _LEANING_CHARS_MAX:
         return Condensed(last)
-    language = likeliest(" ".join(asked[-4:]), list(stop_words()))
+    sample = " ".join(one.content[:_SAMPLE_CHARS] for one in turns[-4:])
+    language = likeliest(sample, list(stop_words()))
     if not leans(last, language):
         return Condensed(last)
     return _with_topic(last, before, turns, language)
@@ -142,16 +86,17 @@ def leans(text: str, language: str) -> bool:
     own = own_words(text, language)
     if len(own) >= _OWN_WORDS_ENOUGH:
         return False
-    if _BEGINS.match(text) or _ENDS.search(text):
-        return True
     if _IS_UNSPACED.search(text):
-        return bool(_STANDING_IN_UNSPACED.search(text)) or len(_IS_UNSPACED.findall(text)) < _UNSPACED_OWN_MIN
-    plain = _EXPLETIVE.sub(" ", text) if language == "english" else text
-    words = [word.casefold() for word in _WORD.findall(plain)]
-    standing_in = _STANDING_IN.get(language, frozenset())
-    if any(word in standing_in for word in words):
+        few = len(_IS_UNSPACED.findall(text)) < _UNSPACED_OWN_MIN
+        return few or bool(UNSPACED_STANDING_IN.search(text) or UNSPACED_GOING_ON.search(text))
+    begins = BEGINNING.get(language)
+    if begins is not None and begins.match(text):
         return True
-    return not own or (len(own) < _OWN_WORDS_MIN and not _ASKS_WHAT_IT_IS.match(text))
+    words = _WORD.findall(EXPLETIVE.sub(" ", text) if language == "english" else text)
+    standing_in = STANDING_IN.get(language, frozenset())
+    if any(word.casefold() in standing_in for word in words):
+        return True
+    return not own or (len(own) < _OWN_WORDS_MIN and not ASKING_WHAT_IT_IS.match(text))
 
 
 def own_words(text: str, language: str) -> list[str]:
@@ -159,13 +104,15 @@ def own_words(text: str, language: str) -> list[str]:
     if _IS_UNSPACED.search(text):
         return text.split()
     unsaid = _unsaid(language)
-    return list(dict.fromkeys(word for word in _WORD.findall(text) if word.casefold().replace("\u2019", "'") not in unsaid))
+    return list(
+        dict.fromkeys(word for word in _WORD.findall(text) if word.casefold().replace("\u2019", "'") not in unsaid)
+    )
 
 
 def _unsaid(language: str) -> frozenset[str]:
     listed = stop_words().get(language, frozenset()) | question_words().get(language, frozenset())
-    listed |= _STANDING_IN.get(language, frozenset())
-    return listed | _SAID_AROUND if language == "english" else listed
+    listed |= STANDING_IN.get(language, frozenset())
+    return listed | SAID_AROUND if language == "english" else listed
 
 
 def names(text: str) -> list[str]:
@@ -211,7 +158,7 @@ def _said_last(turns: Sequence[Turn]) -> str:
 
 
 def _of_people(text: str, language: str) -> bool:
-    return any(word.casefold() in _PEOPLE.get(language, ()) for word in _WORD.findall(text))
+    return any(word.casefold() in PEOPLE.get(language, ()) for word in _WORD.findall(text))
 
 
 def _new(words: Iterable[str], known: set[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.adapters.generator import Generator
 from service.budget import Budgets, Clock
 from service.rerank import AnytimeReranker
+from service.rewrite import Rewriter
 from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
 from store.snapshot import Snapshot
@@ -29,6 +30,7 @@ class Engine:
         rerank_depth: how many candidates are reranked at most.
         rerank_weight: the reranker's in the final score, 0 to 1.
         generator: writes answers.
+        rewriter: rewrites questions that rules cannot make stand for themselves; None: these are asked as they are.
         answer_passages: how many passages an answer may draw on.
         abstain_below: the sufficiency probability under which nothing is answered.
         budgets: of each stage.
@@ -47,6 +49,7 @@ class Engine:
     rerank_depth: int
     rerank_weight: float
     generator: Generator
+    rewriter: Rewriter | None
     answer_passages: int
     abstain_below: float
     budgets: Budgets
