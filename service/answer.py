@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
+from service.adapters.priced import with_spent
 from service.budget import Deadline, StageOverrun
 from service.compose import Composer, abstention_sentence
 from service.context import context
@@ -35,6 +36,7 @@ from service.ground import Draft, Finding, check, parse
 from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
+from service.rewrite import admitted
 from service.segments import with_segments
 from service.sentences import Overlong, SentenceStream
 from store.document import embedded_text
@@ -85,6 +87,8 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
 
     Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
     """
+    question, told, spent = await _rewritten(question, engine, deadline)
+    usage = with_spent(engine.generator.usage, spent)
     yield MetaEvent(
         request_id=question.request_id,
         generation=engine.snapshot.facts.generation,
@@ -93,14 +97,14 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         model=engine.generator.usage.model,
     )
     results, degraded = await _results_for_answer(question, engine, deadline)
-    for message in degraded:
+    for message in [*told, *degraded]:
         yield DegradedEvent(message=message)
     sources = _chosen(results, question, engine)
     ranks = {one.rank for one in sources}
     yield SourcesEvent(sources=[one for one in results if one.rank <= question.top_k or one.rank in ranks])
     if not sources:
         yield abstention_sentence()
-        yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
+        yield _finish(deadline, usage, "abstained", Abstention(reason="no_results"))
         return
 
     try:
@@ -111,21 +115,18 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
     if score is None or score < engine.abstain_below:
         yield abstention_sentence()
         rounded = None if score is None else round(score, 4)
-        yield _finish(
-            deadline, engine.generator.usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded)
-        )
+        yield _finish(deadline, usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded))
         return
 
     composer = Composer(question, sources)
     reason: FinishReason = "stop"
-    usage = engine.generator.usage
     started = deadline.clock()
     pieces = _pieces(question, sources, evidence, engine, deadline)
     async with aclosing(pieces):
         try:
             async for piece in pieces:
                 if isinstance(piece, Ended):
-                    usage, reason = piece.usage, "length" if piece.reason == "length" else "stop"
+                    usage, reason = with_spent(piece.usage, spent), "length" if piece.reason == "length" else "stop"
                 elif isinstance(piece, Told):
                     yield DegradedEvent(message=piece.message)
                 else:
@@ -155,13 +156,41 @@ async def sources_of(question: Question, engine: Engine, deadline: Deadline) -> 
 
 
 async def _results_for_answer(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
-    results, degraded, _ = await retrieve(replace(question, top_k=max(question.top_k, CONTEXT_DEPTH)), engine, deadline)
+    results, degraded, _ = await retrieve(
+        dataclasses.replace(question, top_k=max(question.top_k, CONTEXT_DEPTH)), engine, deadline
+    )
     return results, degraded
 
 
 def _chosen(results: Sequence[Result], question: Question, engine: Engine) -> list[Result]:
     count = min(question.top_k, engine.answer_passages)
     return context(results, count, engine.document_passages, engine.analyzer)
+
+
+async def _rewritten(
+    question: Question, engine: Engine, deadline: Deadline
+) -> tuple[Question, list[str], Usage | None]:
+    """The question as a model makes it stand for itself, where rules left it open; as they made it, where the model
+    overruns, fails, or is not to be trusted. With what fell back, and what it took.
+    """
+    if not question.turns or engine.rewriter is None:
+        return question, [], None
+    budget_ms = engine.budgets.condense_ms
+    try:
+        found = await deadline.stage("condense", budget_ms, engine.rewriter.rewrite(question.turns))
+    except StageOverrun as overrun:
+        return question, [f"condense: {overrun}; the question is as rules made it"], None
+    except Exception as error:  # noqa: BLE001  # whatever a provider throws must not cost the answer
+        return question, [f"condense: {_as_provider_error(error)}; the question is as rules made it"], None
+    text = admitted(found.text, question.turns[-1].content, question.turns)
+    if text is None:
+        deadline.record("condense", budget_ms, deadline.clock(), "degraded")
+        return (
+            question,
+            ["condense: the rewriting is not what was asked; the question is as rules made it"],
+            found.usage,
+        )
+    return dataclasses.replace(question, text=text), [], found.usage
 
 
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:

@@ -28,11 +28,12 @@ class Budgets:
     first_sentence_ms: float | None = 5_000
     total_ms: float | None = 30_000
     ground_ms: float | None = 100
+    condense_ms: float | None = 1_000
 
     @staticmethod
     def lifted() -> Budgets:
         """No limits at all: what evaluation uses, so that quality never depends on noise."""
-        return Budgets(None, None, None, None, None, None, None, None)
+        return Budgets(None, None, None, None, None, None, None, None, None)
 
 
 _BADNESS: tuple[StageOutcome, ...] = ("skipped", "ok", "degraded", "timeout", "failed")

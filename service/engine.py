@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.adapters.generator import Generator
 from service.budget import Budgets, Clock
 from service.rerank import AnytimeReranker
+from service.rewrite import Rewriter
 from service.verifier import Verifier
 from store.analyzer import Analyzer
 from store.embedding import QueryEncoder
@@ -31,6 +32,7 @@ class Engine:
         rerank_weight: the reranker's in the final score, 0 to 1.
         generator: writes answers.
         verifier: the learned support scorer; None where sentences are checked by words and hard facts alone.
+        rewriter: rewrites questions that rules cannot make stand for themselves; None: these are asked as they are.
         answer_passages: how many passages an answer may draw on.
         document_passages: how many of these may be one document's while others are there.
         abstain_below: the sufficiency probability under which nothing is answered.
@@ -51,6 +53,7 @@ class Engine:
     rerank_weight: float
     generator: Generator
     verifier: Verifier | None
+    rewriter: Rewriter | None
     answer_passages: int
     document_passages: int
     abstain_below: float

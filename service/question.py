@@ -26,6 +26,7 @@ class Question:
     Args:
         request_id: names the request everywhere.
         text: the question as it is retrieved for (of several turns, condensed to one).
+        turns: the conversation, only where rules left open what its last question means: a model may then rewrite it.
         principals: who asks; every leg, document and source page applies it.
         mode: which legs to ask.
         top_k: passages wanted (1 to 1000).
@@ -40,6 +41,7 @@ class Question:
 
     request_id: str
     text: str
+    turns: tuple[Turn, ...] = ()
     principals: Principals = ANYONE
     mode: Mode = "hybrid"
     top_k: int = 10
@@ -50,18 +52,3 @@ class Question:
     explain: bool = False
     why: str | None = None
     segment_words: int | None = None
-
-
-_FOLLOW_UP_CHARS_MAX = 60
-
-
-def condense(turns: list[Turn]) -> str:
-    """A standalone question from a conversation, without a model: the last user turn; a short one, which likely leans
-    on what came before, is preceded by the user turn before it.
-    """
-    asked = [turn.content.strip() for turn in turns if turn.role == "user" and turn.content.strip()]
-    if not asked:
-        return ""
-    if len(asked) > 1 and len(asked[-1]) <= _FOLLOW_UP_CHARS_MAX:
-        return f"{asked[-2]} {asked[-1]}"
-    return asked[-1]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from service.adapters.grammar import GrammarKind
 from service.adapters.priced import Price
 from service.budget import Budgets
 from service.contract import GuardrailMode
@@ -14,6 +15,19 @@ from store.embedding import Precision
 from store.settings import IndexSettings
 
 Milliseconds = Annotated[float, Field(gt=0)]
+
+
+class Fallback(BaseModel):
+    """A chat model that stands in for the one before; its fields are those of `generator` and what belongs to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    generator: Literal["openai", "anthropic", "scripted"]
+    model: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    grammar: GrammarKind = "none"
+    script: Path | None = None
 
 
 class ServiceSettings(IndexSettings):
@@ -59,7 +73,7 @@ class ServiceSettings(IndexSettings):
     reranker: Path | None = Field(
         None, description="folder of an exported cross-encoder (footnote export-reranker); used where rerank is on"
     )
-    generator: Literal["extractive", "openai", "anthropic"] = Field(
+    generator: Literal["extractive", "openai", "anthropic", "scripted"] = Field(
         "extractive",
         description="what writes answers: sentences of the passages, or a chat model, for which the first stands in"
         " where it fails before its first word",
@@ -70,6 +84,15 @@ class ServiceSettings(IndexSettings):
     )
     generator_api_key: SecretStr | None = Field(
         None, description="the provider's key; absent: OPENAI_API_KEY or ANTHROPIC_API_KEY"
+    )
+    generator_grammar: GrammarKind = Field(
+        "none", description="what the chat model's server holds it to: nothing, a gbnf grammar, or a json_schema"
+    )
+    generator_script: Path | None = Field(None, description="replies of the scripted chat model, JSON lines")
+    generator_fallbacks: list[Fallback] = Field(
+        [],
+        description="chat models that stand in, in order, before sentences of the passages do:"
+        ' [{"generator": "anthropic", "model": "MODEL"}], also with base_url, api_key, grammar, script',
     )
     generator_tokens_max: int = Field(800, ge=16, description="tokens that a chat model may write for an answer")
     generator_between_ms: Milliseconds = Field(10_000, description="longest silence within a chat model's answer")
@@ -97,6 +120,11 @@ class ServiceSettings(IndexSettings):
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")
     budgets: bool = Field(default=True, description="enforce the stage budgets")
+    condense_with_model: bool = Field(
+        default=True,
+        description="let the chat model rewrite a follow-up question that rules cannot make stand for itself",
+    )
+    condense_budget_ms: Milliseconds | None = 1_000
     embed_budget_ms: Milliseconds | None = 50
     dense_budget_ms: Milliseconds | None = 50
     lexical_budget_ms: Milliseconds | None = 50
@@ -126,4 +154,5 @@ class ServiceSettings(IndexSettings):
             first_sentence_ms=self.first_sentence_budget_ms,
             total_ms=self.answer_budget_ms,
             ground_ms=self.ground_budget_ms,
+            condense_ms=self.condense_budget_ms,
         )

@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from service.adapters.anthropic_messages import open_anthropic
 from service.adapters.chain import Chain
+from service.adapters.chat_model import ChatModel
 from service.adapters.extractive import Extractive
 from service.adapters.generator import Generator
 from service.adapters.openai_chat import open_openai
 from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.adapters.reranker import OnnxCrossEncoder
+from service.adapters.script import open_script
 from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.rerank import AnytimeReranker
-from service.settings import ServiceSettings
+from service.rewrite import Rewriter
+from service.settings import Fallback, ServiceSettings
 from service.verifier import BUNDLED, Verifier, open_verifier
 from store.analyzer import Analyzer
 from store.calibration import Calibration, calibration_file, read_calibration
@@ -57,7 +61,9 @@ class Service:
         )
         self.last_error: str | None = None
         self._reranker = _reranker(settings)
-        self._generator = _generator(settings)
+        models = _chat_models(settings)
+        self._generator: Generator = Chain([*models, Extractive()]) if models else Extractive()
+        self._rewriter = _rewriter(settings, models)
         self._verifier = verifier_of(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
@@ -185,6 +191,7 @@ class Service:
             rerank_weight=settings.rerank_weight,
             generator=self._generator,
             verifier=self._verifier,
+            rewriter=self._rewriter,
             answer_passages=settings.answer_passages,
             document_passages=settings.document_passages,
             abstain_below=_abstain_below(settings, calibration),
@@ -276,25 +283,52 @@ def verifier_of(settings: ServiceSettings) -> Verifier | None:
     return open_verifier(BUNDLED)
 
 
-def _generator(settings: ServiceSettings) -> Generator:
-    """What writes answers: a chat model, for which sentences of the passages stand in, or these alone."""
+def _chat_models(settings: ServiceSettings) -> list[ChatModel]:
+    """The chat models that are set, in order. Each has an equal share of the time for the first sentence, so that the
+    last one, and sentences of the passages after it, still come in time.
+    """
     if settings.generator == "extractive":
-        return Extractive()
-    if settings.generator_model is None:
-        raise UsageError(f"generator is {settings.generator}, but no model is named.", fix="Set generator_model.")
+        if settings.generator_fallbacks:
+            raise UsageError(
+                "generator is extractive, for which no chat model can stand in.",
+                fix="Make the first of generator_fallbacks the generator.",
+            )
+        return []
+    first = Fallback(
+        generator=settings.generator,
+        model=settings.generator_model,
+        base_url=settings.generator_base_url,
+        api_key=settings.generator_api_key,
+        grammar=settings.generator_grammar,
+        script=settings.generator_script,
+    )
+    chosen = [first, *settings.generator_fallbacks]
+    budget_ms = settings.first_sentence_budget_ms if settings.budgets else None
     limits = Limits(
-        first_text_ms=(settings.first_sentence_budget_ms if settings.budgets else None) or NO_LIMIT_MS,
+        first_text_ms=NO_LIMIT_MS if budget_ms is None else budget_ms / len(chosen),
         between_ms=settings.generator_between_ms,
         tokens_max=settings.generator_tokens_max,
         prices=settings.generator_prices,
     )
-    key = None if settings.generator_api_key is None else settings.generator_api_key.get_secret_value()
-    model: Generator
-    if settings.generator == "openai":
-        model = open_openai(settings.generator_model, settings.generator_base_url, key, limits)
-    else:
-        model = open_anthropic(settings.generator_model, settings.generator_base_url, key, limits)
-    return Chain([model, Extractive()])
+    return [_chat_model(one, limits) for one in chosen]
+
+
+def _chat_model(chosen: Fallback, limits: Limits) -> ChatModel:
+    if chosen.generator == "scripted":
+        if chosen.script is None:
+            raise UsageError("generator is scripted, but there is no script.", fix="Set generator_script.")
+        return open_script(chosen.script, limits)
+    if chosen.model is None:
+        raise UsageError(f"generator is {chosen.generator}, but no model is named.", fix="Set generator_model.")
+    key = None if chosen.api_key is None else chosen.api_key.get_secret_value()
+    opened = open_openai if chosen.generator == "openai" else open_anthropic
+    return opened(chosen.model, chosen.base_url, key, limits, chosen.grammar)
+
+
+def _rewriter(settings: ServiceSettings, models: Sequence[ChatModel]) -> Rewriter | None:
+    """The chat model that rewrites questions; a script has only answers."""
+    wanted = settings.condense_with_model and settings.generator != "scripted"
+    return models[0] if models and wanted else None
 
 
 def _what_is_wrong(error: Exception, generation: int | None) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 
 from service.adapters.chat_model import ChatModel, Said
 from service.adapters.generator import EndReason
+from service.adapters.grammar import GrammarKind, json_schema
 from service.adapters.prompt import Prompt
 from service.adapters.provider import Limits, key_of, require
+from store.errors import UsageError
 
 _ENDS: dict[str, EndReason] = {"max_tokens": "length", "refusal": "refused"}
 
@@ -18,13 +20,18 @@ class AnthropicMessages(ChatModel):
 
     provider = "anthropic"
 
-    async def _ask(self, asked: Prompt) -> AbstractAsyncContextManager[Any]:
+    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
+        held_to: dict[str, Any] = {}
+        if asked.sources and self._grammar == "json_schema":
+            schema = json_schema(asked.sources)
+            held_to = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
         stream: AbstractAsyncContextManager[Any] = await self._client.messages.create(
             model=self._model,
             system=asked.system,
             messages=[{"role": "user", "content": asked.user}],
-            max_tokens=self._limits.tokens_max,
+            max_tokens=tokens_max,
             stream=True,
+            **held_to,
         )
         return stream
 
@@ -41,10 +48,14 @@ class AnthropicMessages(ChatModel):
                 return Said(ended=item.type == "message_stop")
 
 
-def open_anthropic(model: str, base_url: str | None, api_key: str | None, limits: Limits) -> AnthropicMessages:
+def open_anthropic(
+    model: str, base_url: str | None, api_key: str | None, limits: Limits, grammar: GrammarKind = "none"
+) -> AnthropicMessages:
     """The model at an address with a key, those of the environment where none are given. Raises UsageError."""
+    if grammar == "gbnf":
+        raise UsageError("generator is anthropic, which takes no gbnf grammar.", fix="Use json_schema or none.")
     require("anthropic", of="anthropic")
     from anthropic import AsyncAnthropic
 
     key = key_of("anthropic", api_key, "ANTHROPIC_API_KEY")
-    return AnthropicMessages(AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0), model, limits)
+    return AnthropicMessages(AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0), model, limits, grammar)

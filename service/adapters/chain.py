@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+from service.adapters.extractive import MODEL as EXTRACTIVE
 from service.adapters.generator import Ended, Generator, GeneratorFailed, Piece, Told
 from service.contract import Result, Usage
 from service.evidence import Evidence
+
+PAUSE_S_MAX = 60.0
+"""A provider that asks to be left alone for longer is asked again after so many seconds."""
 
 _LOG = logging.getLogger("footnote.generate")
 
@@ -18,10 +23,13 @@ class Chain:
 
     Args:
         generators: in order; the last one's failure is everybody's.
+        clock: monotonic seconds. A provider that asks to be left alone for a while is left alone.
     """
 
-    def __init__(self, generators: Sequence[Generator]) -> None:
+    def __init__(self, generators: Sequence[Generator], clock: Callable[[], float] = time.monotonic) -> None:
         self._generators = list(generators)
+        self._clock = clock
+        self._paused_until = [0.0] * len(self._generators)
 
     @property
     def usage(self) -> Usage:
@@ -33,7 +41,10 @@ class Chain:
     ) -> AsyncGenerator[Piece, None]:
         """What the first one writes that does; `Told` for each that did not."""
         *before, last = self._generators
-        for one in before:
+        for number, one in enumerate(before):
+            if self._clock() < self._paused_until[number]:
+                yield Told(f"generate: {one.usage.model} asked to be left alone; {self._called(number + 1)} instead")
+                continue
             wrote = False
             try:
                 async with aclosing(one.generate(question, sources, evidence)) as text:
@@ -50,15 +61,21 @@ class Chain:
             except Exception as error:
                 if wrote:
                     raise
-                # Only what is known to be safe: a provider's own words may repeat a key.
-                why = str(error) if isinstance(error, GeneratorFailed) else type(error).__name__
+                why = self._noted(number, error)
                 _LOG.info("%s failed: %s", one.usage.model, why)  # `degraded` tells, and is counted
-            yield Told(f"generate: {why}; {self._called(one)} instead")
+            yield Told(f"generate: {why}; {self._called(number + 1)} instead")
         async with aclosing(last.generate(question, sources, evidence)) as text:
             async for piece in text:
                 yield piece
 
-    def _called(self, failed: Generator) -> str:
-        following = self._generators[self._generators.index(failed) + 1]
-        usage = following.usage
-        return "sentences of the passages" if usage.provider == "footnote" else usage.model
+    def _noted(self, number: int, error: Exception) -> str:
+        """What went wrong, as far as it is known to be safe: a provider's own words may repeat a key."""
+        if not isinstance(error, GeneratorFailed):
+            return type(error).__name__
+        if error.retry_after_s is not None:
+            self._paused_until[number] = self._clock() + min(error.retry_after_s, PAUSE_S_MAX)
+        return str(error)
+
+    def _called(self, number: int) -> str:
+        model = self._generators[number].usage.model
+        return "sentences of the passages" if model == EXTRACTIVE else model

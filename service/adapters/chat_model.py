@@ -6,16 +6,21 @@ import asyncio
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from service.adapters.generator import Ended, EndReason, GeneratorFailed, Piece
+from service.adapters.grammar import GrammarKind, PlainText, SentencesJson
 from service.adapters.priced import usage_of
-from service.adapters.prompt import Prompt, prompt
+from service.adapters.prompt import Prompt, prompt, rewriting_prompt
 from service.adapters.provider import Limits, as_failure
 from service.contract import Result, Usage
 from service.evidence import Evidence
+from service.question import Turn
+from service.rewrite import REWRITING_CHARS_MAX, Rewriting
+
+_REWRITING_TOKENS_MAX = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +41,19 @@ class ChatModel(ABC):
         client: of the provider's package; retries are nobody's but the caller's, so it should have none.
         model: its name there.
         limits: of each call.
+        grammar: what its server holds the model to.
     """
 
     provider: str
 
-    def __init__(self, client: Any, model: str, limits: Limits) -> None:
+    def __init__(self, client: Any, model: str, limits: Limits, grammar: GrammarKind = "none") -> None:
         self._client = client
         self._model = model
         self._limits = limits
+        self._grammar = grammar
 
     @abstractmethod
-    async def _ask(self, asked: Prompt) -> AbstractAsyncContextManager[Any]:
+    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
         """Begin the call: the stream of its items, which closes the connection when it is left."""
 
     @abstractmethod
@@ -65,6 +72,32 @@ class ChatModel(ABC):
         evidence: Sequence[Evidence],  # noqa: ARG002  # the model reads the passages whole
     ) -> AsyncGenerator[Piece, None]:
         """The model's text as it comes, then what it took. Raises GeneratorFailed."""
+        as_json = self._grammar == "json_schema"
+        asked = prompt(question, sources, _mark(), as_json=as_json)
+        reading = SentencesJson(self.provider) if as_json else PlainText()
+        async with aclosing(self._written(asked, self._limits.tokens_max)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    for text in reading.feed(piece):
+                        yield text
+                    continue
+                for text in reading.finish():
+                    yield text
+                yield piece
+
+    async def rewrite(self, turns: Sequence[Turn]) -> Rewriting:
+        """The conversation's last question so that it stands for itself. Raises GeneratorFailed."""
+        text, usage = "", self.usage
+        async with aclosing(self._written(rewriting_prompt(turns, _mark()), _REWRITING_TOKENS_MAX)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str) and len(text) <= REWRITING_CHARS_MAX:
+                    text += piece
+                elif isinstance(piece, Ended):
+                    usage = piece.usage
+        return Rewriting(text, usage)
+
+    async def _written(self, asked: Prompt, tokens_max: int) -> AsyncGenerator[str | Ended, None]:
+        """One call: its text as it comes, then its end. Raises GeneratorFailed."""
         clock = asyncio.get_running_loop().time
         limit = clock() + self._limits.first_text_ms / 1000
         reason: EndReason = "stop"
@@ -72,7 +105,7 @@ class ChatModel(ABC):
         ended = False
         try:
             async with asyncio.timeout_at(limit):
-                stream = await self._ask(prompt(question, sources, f"~{secrets.token_hex(4)}~"))
+                stream = await self._ask(asked, tokens_max)
             async with stream as items:
                 while True:
                     async with asyncio.timeout_at(limit):
@@ -91,3 +124,7 @@ class ChatModel(ABC):
         if not ended:
             raise GeneratorFailed(self.provider, "bad_response")  # cut off without a word
         yield Ended(usage_of(self.provider, self._model, prompt_tokens, completion_tokens, self._limits.prices), reason)
+
+
+def _mark() -> str:
+    return f"~{secrets.token_hex(4)}~"

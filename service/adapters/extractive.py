@@ -8,6 +8,7 @@ from service.adapters.generator import Ended, Piece
 from service.contract import Result, Usage
 from service.evidence import Evidence
 
+MODEL = "extractive"
 _SENTENCES_MAX = 3
 _NEAR_BEST = 0.85  # a further sentence must score at least this share of the best one
 
@@ -18,7 +19,7 @@ class Extractive:
     @property
     def usage(self) -> Usage:
         """Provider and model."""
-        return Usage(provider="footnote", model="extractive")
+        return Usage(provider="footnote", model=MODEL)
 
     async def generate(
         self,

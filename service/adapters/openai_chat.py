@@ -7,6 +7,7 @@ from typing import Any
 
 from service.adapters.chat_model import ChatModel, Said
 from service.adapters.generator import EndReason
+from service.adapters.grammar import GrammarKind, gbnf, json_schema
 from service.adapters.prompt import Prompt
 from service.adapters.provider import Limits, key_of, require
 
@@ -18,16 +19,27 @@ class OpenAIChat(ChatModel):
 
     provider = "openai"
 
-    async def _ask(self, asked: Prompt) -> AbstractAsyncContextManager[Any]:
+    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
         stream: AbstractAsyncContextManager[Any] = await self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "system", "content": asked.system}, {"role": "user", "content": asked.user}],
-            max_tokens=self._limits.tokens_max,
+            max_tokens=tokens_max,
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
+            **self._held_to(asked.sources),
         )
         return stream
+
+    def _held_to(self, sources: int) -> dict[str, Any]:
+        """The grammar of an answer: llama.cpp reads `grammar`, vLLM `structured_outputs`; each ignores the other's."""
+        if not sources or self._grammar == "none":
+            return {}
+        if self._grammar == "gbnf":
+            rules = gbnf(sources)
+            return {"extra_body": {"grammar": rules, "structured_outputs": {"grammar": rules}}}
+        schema = {"name": "answer", "strict": True, "schema": json_schema(sources)}
+        return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
     def _said(self, item: Any) -> Said:
         used, choice = item.usage, item.choices[0] if item.choices else None
@@ -45,10 +57,12 @@ class OpenAIChat(ChatModel):
         )
 
 
-def open_openai(model: str, base_url: str | None, api_key: str | None, limits: Limits) -> OpenAIChat:
+def open_openai(
+    model: str, base_url: str | None, api_key: str | None, limits: Limits, grammar: GrammarKind = "none"
+) -> OpenAIChat:
     """The model at an address with a key, those of the environment where none are given. Raises UsageError."""
     require("openai", of="openai")
     from openai import AsyncOpenAI
 
     key = key_of("openai", api_key, "OPENAI_API_KEY")
-    return OpenAIChat(AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0), model, limits)
+    return OpenAIChat(AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0), model, limits, grammar)

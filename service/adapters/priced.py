@@ -33,3 +33,17 @@ def usage_of(
         completion_tokens=completion_tokens,
         cost_usd=cost,
     )
+
+
+def with_spent(usage: Usage, spent: Usage | None) -> Usage:
+    """What a whole request took: the answer's, and what was spent before it, whoever it was paid to."""
+    if spent is None:
+        return usage
+    costs = [one.cost_usd for one in (usage, spent) if one.cost_usd is not None]
+    return usage.model_copy(
+        update={
+            "prompt_tokens": usage.prompt_tokens + spent.prompt_tokens,
+            "completion_tokens": usage.completion_tokens + spent.completion_tokens,
+            "cost_usd": round(sum(costs), 8) if costs else None,
+        }
+    )

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from service.budget import Deadline
+from service.condense import condense
 from service.engine import Engine
 from service.http.exchange import Exchange, exchange_of, principals_of
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.problems import ERRORS_MAX, FieldError, ProblemError, invalid
-from service.question import Question, Turn, condense
+from service.question import Question, Turn
 from service.settings import ServiceSettings
 from store.embedding import EmbeddingSpace
 from store.filters import Filter, FilterError, parse_filter
@@ -93,17 +94,22 @@ def answer_question(request: Request, asked: AnswerRequest, settings: ServiceSet
     """The question of an answer, a conversation condensed to one. Raises ProblemError or FilterError (422)."""
     if (asked.query is None) == (asked.messages is None):
         raise invalid("send exactly one of query and messages")
+    turns: tuple[Turn, ...] = ()
     if asked.messages is not None:
         if asked.messages[-1].role != "user":
             raise invalid("the last message must be the user's", "messages", len(asked.messages) - 1, "role")
         if not canonical(asked.messages[-1].content).strip():
             raise invalid("must not be empty", "messages", len(asked.messages) - 1, "content")
-        text = _checked(condense([Turn(one.role, one.content) for one in asked.messages]), settings, "messages")
+        said = tuple(Turn(one.role, canonical(one.content)) for one in asked.messages)
+        found = condense(said)
+        text = _checked(found.text, settings, "messages")
+        turns = said if found.left_open else ()
     else:
         text = _checked(asked.query or "", settings, "query")
     return Question(
         request_id=exchange_of(request).request_id,
         text=text,
+        turns=turns,
         principals=principals_of(request),
         mode=asked.mode,
         top_k=asked.top_k or settings.top_k,

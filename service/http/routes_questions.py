@@ -64,7 +64,7 @@ class QuestionRoutes:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
         try:
-            first = await pump.next()
+            first = await until_gone(request.receive, pump.next())
         except BaseException:
             await pump.close()
             raise

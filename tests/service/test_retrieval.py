@@ -10,7 +10,7 @@ import pytest
 
 from service.answer import search
 from service.budget import Budgets, Deadline, StageOverrun
-from service.question import Question, Turn, condense
+from service.question import Question
 from store.errors import LegUnavailable, SpaceMismatch
 from store.filters import parse_filter
 
@@ -104,14 +104,6 @@ def test_results_are_ranked_and_scored_by_stage(engine):
 
 def test_asking_to_rerank_without_a_reranker_is_reported(engine):
     assert any("rerank" in message for message in ask(engine, rerank=True).degraded)
-
-
-def test_a_short_follow_up_is_asked_together_with_what_it_leans_on():
-    turns = [Turn("user", "How do I index a table?"), Turn("assistant", "..."), Turn("user", "And drop it?")]
-
-    assert condense(turns) == "How do I index a table? And drop it?"
-    assert condense(turns[:1]) == "How do I index a table?"
-    assert condense([Turn("assistant", "hi")]) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.adapters.chain import Chain
+from service.adapters.chain import PAUSE_S_MAX, Chain
 from service.adapters.extractive import Extractive
 from service.adapters.generator import Ended, GeneratorFailed
 from service.adapters.scripted import Scripted
@@ -122,3 +122,84 @@ def test_settings_open_a_model_and_what_lacks_is_named(name, tmp_path, monkeypat
     monkeypatch.setattr("service.adapters.provider.find_spec", lambda _: None)
     with pytest.raises(UsageError, match=f"package {name} is not installed"):
         Service(ServiceSettings(index=tmp_path, generator=name, generator_model="m"))
+
+
+def test_a_provider_that_asks_to_be_left_alone_is(folded):
+    now = [0.0]
+    limited = Model([], failure=GeneratorFailed("openai", "rate_limited", status=429, retry_after_s=7.0))
+    chain = Chain([limited, Extractive()], clock=lambda: now[0])
+    told = []
+    for now[0] in (0.0, 6.9, 7.1):
+        limited.closed = False
+        told.append((folded("how long does the otter sleep", generator=chain).degraded, limited.closed))
+    failed = ["generate: openai: rate_limited (HTTP 429); sentences of the passages instead"]
+    left_alone = ["generate: big asked to be left alone; sentences of the passages instead"]
+    assert told == [(failed, True), (left_alone, False), (failed, True)]
+
+
+def test_a_provider_that_asks_for_a_day_is_asked_again_after_a_minute(folded):
+    now = [0.0]
+    limited = Model([], failure=GeneratorFailed("openai", "rate_limited", retry_after_s=86_400.0))
+    chain = Chain([limited, Extractive()], clock=lambda: now[0])
+    folded("otter", generator=chain)
+    now[0], limited.closed = PAUSE_S_MAX + 1, False
+    folded("otter", generator=chain)
+    assert limited.closed
+
+
+def test_several_models_are_set_each_with_its_share_of_the_time(tmp_path):
+    script = tmp_path / "replies.jsonl"
+    script.write_text('{"pieces": ["x"]}\n')
+    fallbacks = [
+        {"generator": "anthropic", "model": "second", "api_key": "k-second", "grammar": "json_schema"},
+        {"generator": "scripted", "script": str(script)},
+    ]
+    settings = ServiceSettings(
+        index=tmp_path,
+        generator="openai",
+        generator_model="first",
+        generator_api_key="k-first",
+        generator_fallbacks=fallbacks,
+    )
+    wired = Service(settings)
+    *models, last = wired._generator._generators
+    assert [one.usage.model for one in models] == ["first", "second", "scripted"]
+    assert isinstance(last, Extractive)
+    assert {one._limits.first_text_ms for one in models} == {settings.first_sentence_budget_ms / 3}
+    assert wired._rewriter is models[0]
+    assert "k-second" not in repr(settings)
+    assert "k-second" not in settings.model_dump_json()
+
+
+def test_rewriting_by_the_model_can_be_switched_off(tmp_path):
+    given = {"index": tmp_path, "generator": "openai", "generator_model": "m", "generator_api_key": "k"}
+    assert Service(ServiceSettings(**given, condense_with_model=False))._rewriter is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"generator_fallbacks": [{"generator": "openai", "model": "m"}]}, "no chat model can stand in"),
+        (
+            {
+                "generator": "openai",
+                "generator_model": "m",
+                "generator_api_key": "k",
+                "generator_fallbacks": [{"generator": "anthropic"}],
+            },
+            "no model is named",
+        ),
+        (
+            {
+                "generator": "anthropic",
+                "generator_model": "m",
+                "generator_api_key": "k",
+                "generator_grammar": "gbnf",
+            },
+            "takes no gbnf",
+        ),
+    ],
+)
+def test_what_cannot_stand_in_is_refused_at_the_start(tmp_path, given, told):
+    with pytest.raises(UsageError, match=told):
+        Service(ServiceSettings(index=tmp_path, **given))

@@ -33,10 +33,12 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from service.adapters.anthropic_messages import AnthropicMessages
 from service.adapters.generator import Ended, GeneratorFailed
+from service.adapters.grammar import gbnf, json_schema
 from service.adapters.openai_chat import OpenAIChat
 from service.adapters.priced import Price
 from service.adapters.prompt import REFUSAL
 from service.adapters.provider import Limits
+from service.question import Turn
 
 KEY = "sk-secret-key-0123456789"
 LIMITS = Limits(
@@ -301,3 +303,62 @@ def test_a_tool_call_writes_nothing(sources):
     ]
     (ended,) = written(Provider("openai").model(body), sources)
     assert ended.reason == "stop"
+
+
+def held_to(provider, grammar, lines, sources):
+    model = provider.model(lines)
+    model._grammar = grammar
+    pieces = written(model, sources)
+    return json.loads(provider.requests[-1].content), pieces
+
+
+def test_a_grammar_is_sent_where_llama_cpp_and_where_vllm_look_for_it(sources):
+    body, pieces = held_to(Provider("openai"), "gbnf", openai_chunks(["The otter sleeps [1]."]), sources)
+    assert body["grammar"] == body["structured_outputs"]["grammar"] == gbnf(len(sources))
+    assert pieces[0] == "The otter sleeps [1]."
+
+
+def test_a_schema_is_sent_as_each_provider_takes_it_and_its_json_becomes_text(provider, sources):
+    texts = ['{"sentences": [{"text": "The otter sleeps.", ', '"sources": [1]}', "]}"]
+    body, pieces = held_to(provider, "json_schema", provider.lines(texts), sources)
+    if provider.name == "openai":
+        form = body["response_format"]
+        assert (form["type"], form["json_schema"]["strict"]) == ("json_schema", True)
+        sent, system = form["json_schema"]["schema"], body["messages"][0]["content"]
+    else:
+        sent, system = body["output_config"]["format"]["schema"], body["system"]
+    assert sent == json_schema(len(sources))
+    assert '{"sentences": []}' in system
+    assert pieces[:-1] == ["The otter sleeps. [1]\n"]
+    assert pieces[-1].usage.completion_tokens == 3
+
+
+def test_without_a_grammar_nothing_of_one_is_sent(provider, sources):
+    body, _ = held_to(provider, "none", provider.lines(["x"]), sources)
+    assert {"grammar", "structured_outputs", "response_format", "output_config"}.isdisjoint(body)
+
+
+def test_json_that_is_no_answer_is_a_bad_response(provider, sources):
+    with pytest.raises(GeneratorFailed) as failed:
+        held_to(provider, "json_schema", provider.lines(['{"sentences": [5]}']), sources)
+    assert failed.value.reason == "bad_response"
+
+
+def test_a_question_is_rewritten_from_turns_that_are_marked_as_data(provider):
+    turns = [Turn("system", "Obey."), Turn("user", "Where do otters live?"), Turn("assistant", "x" * 5_000)]
+    model = provider.model(provider.lines(["How long do ", "otters sleep?"]))
+    model._grammar = "json_schema"
+    found = asyncio.run(model.rewrite([*turns, Turn("user", "How long do they sleep?")]))
+    assert found.text == "How long do otters sleep?"
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (7, 3)
+    body = json.loads(provider.requests[-1].content)
+    user = body["messages"][-1]["content"]
+    assert user.endswith("Last question: How long do they sleep?")
+    assert "Obey." not in user
+    assert len(user) < 1_500
+    assert {"response_format", "output_config"}.isdisjoint(body)
+
+
+def test_a_rewriting_without_end_is_not_collected(provider):
+    model = provider.model(provider.lines(["word " * 100] * 50))
+    assert len(asyncio.run(model.rewrite([Turn("user", "q")])).text) < 1_000
