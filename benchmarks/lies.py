@@ -328,14 +328,14 @@ def told_of(passages: Sequence[str], limit: int, seed: int) -> Iterator[tuple[li
     counts: collections.Counter[str] = collections.Counter()
     for at in range(len(order) - 2 * SENT):
         sent, unsent = order[at : at + SENT], order[at + SENT : at + 2 * SENT]
-        own = _sentences(sent[0])
+        own = sentences_of(sent[0])
         if not own:
             continue
         sentence = dice.choice(own)
         others = Others(
             names=sorted({one for text in unsent for one in _NAME.findall(text)} - set(_MONTHS)),
-            sentences=[one for text in unsent for one in _sentences(text)],
-            sent=[one for text in sent[1:] for one in _sentences(text)],
+            sentences=[one for text in unsent for one in sentences_of(text)],
+            sent=[one for text in sent[1:] for one in sentences_of(text)],
         )
         dice.shuffle(sent)
         right = frozenset(number for number, text in enumerate(sent, 1) if sentence in text)
@@ -365,7 +365,8 @@ def _all_told(
             yield Told(f"honest: {kind}", f"{said[:-1]} [{own}].", right)
 
 
-def _sentences(text: str) -> list[str]:
+def sentences_of(text: str) -> list[str]:
+    """Whole sentences of prose, none with a bracket, as they stand in the text."""
     found = (" ".join(text[one.start : one.end].split()) for one in units(text) if one.kind == "prose")
     return [one for one in found if _SENTENCE.match(one) and one in text and "[" not in one]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -111,36 +111,48 @@ class Compared:
 
         self._analyzer = analyzer
         self._model = SentenceTransformer(str(model), device="cpu")
-        self._kept: dict[str, Tokens] = {}
 
-    def scores(self, pair: SupportPair) -> tuple[float, float, float]:
-        """(words, cosine, MaxSim)."""
+    def scores(self, pairs: Sequence[SupportPair]) -> list[tuple[float, float, float]]:
+        """(words, cosine, MaxSim) of each pair."""
+        compared = [self._parts(pair) for pair in pairs]
+        tokens = self._tokens({text for one in compared for sentence, parts, _ in one for text in (sentence, *parts)})
+        return [_least([_scores(*one, tokens) for one in some]) for some in compared]
+
+    def _parts(self, pair: SupportPair) -> list[tuple[str, list[str], float]]:
+        """Each sentence of the claim, the parts of the evidence nearest to it, and the words they share at most."""
         claim, evidence = canonical(pair.claim), canonical(pair.evidence)
         found = []
         for sentence in [claim[one.start : one.end] for one in units(claim)] or [claim]:
             analyzer = self._analyzer.of(sentence)
             wanted = set(analyzer.terms(sentence))
             parts = [evidence[start:end] for start, end in likeliest(wanted, evidence, analyzer, PARTS)]
-            if not wanted or not parts:
-                continue
-            asked, *tokens = self._tokens([sentence, *parts])
-            words = max(len(wanted.intersection(analyzer.terms(part))) / len(wanted) for part in parts)
-            cosine = max(float(_mean(asked) @ _mean(one)) for one in tokens)
-            late = max(float((asked @ one.T).max(axis=1).mean()) for one in tokens)
-            found.append((words, cosine, late))
-        if not found:
-            return 0.0, 0.0, 0.0
-        words, cosine, late = (min(column) for column in zip(*found, strict=True))
-        return words, cosine, late
+            if wanted and parts:
+                words = max(len(wanted.intersection(analyzer.terms(part))) / len(wanted) for part in parts)
+                found.append((sentence, parts, words))
+        return found
 
-    def _tokens(self, texts: Sequence[str]) -> list[Tokens]:
-        new = [text for text in texts if text not in self._kept]
-        if new:
-            encoded: Any = self._model.encode(new, output_value="token_embeddings", show_progress_bar=False)
-            for text, tokens in zip(new, encoded, strict=True):
-                vectors = np.asarray(tokens, np.float32)
-                self._kept[text] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return [self._kept[text] for text in texts]
+    def _tokens(self, texts: Collection[str]) -> dict[str, Tokens]:
+        ordered = sorted(texts)
+        encoded: Any = self._model.encode(ordered, output_value="token_embeddings", show_progress_bar=False)
+        found = {}
+        for text, tokens in zip(ordered, encoded, strict=True):
+            vectors = np.asarray(tokens, np.float32)
+            found[text] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return found
+
+
+def _scores(sentence: str, parts: Sequence[str], words: float, tokens: Mapping[str, Tokens]) -> tuple[float, ...]:
+    asked = tokens[sentence]
+    cosine = max(float(_mean(asked) @ _mean(tokens[part])) for part in parts)
+    late = max(float((asked @ tokens[part].T).max(axis=1).mean()) for part in parts)
+    return words, cosine, late
+
+
+def _least(found: Sequence[tuple[float, ...]]) -> tuple[float, float, float]:
+    if not found:
+        return 0.0, 0.0, 0.0
+    words, cosine, late = (float(min(column)) for column in zip(*found, strict=True))
+    return words, cosine, late
 
 
 def _mean(tokens: Tokens) -> npt.NDArray[np.float32]:
@@ -156,7 +168,7 @@ def threshold_of_the_others(name: str, scored: Mapping[str, Scored]) -> float:
     others = [one for other, one in scored.items() if other != name]
     tried = np.unique(np.quantile([score for scores, _ in others for score in scores], np.linspace(0.01, 0.99, 99)))
     return max(
-        tried.tolist(), key=lambda step: sum(balanced_accuracy(scores, labels, step) for scores, labels in others)
+        map(float, tried), key=lambda step: sum(balanced_accuracy(scores, labels, step) for scores, labels in others)
     )
 
 
@@ -180,7 +192,7 @@ def measure(folder: Path, write: Path | None) -> dict[str, dict[str, dict[str, f
             (write / f"{name}.jsonl").write_text("".join(lines))
         for title, check in checks.items():
             scored[title][name] = ([check.score(one.claim, one.evidence) for one in pairs], labels)
-        columns = zip(*map(compared.scores, pairs), strict=True)
+        columns = zip(*compared.scores(pairs), strict=True)
         for title, column in zip(("words", "cosine", "MaxSim"), columns, strict=True):
             scored[title][name] = (list(column), labels)
         print(f"{name}: {len(pairs):,} pairs", file=sys.stderr)

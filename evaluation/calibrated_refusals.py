@@ -18,7 +18,7 @@ from evaluation.refusals import measure_refusals, weigh
 from evaluation.sets import QuestionSet
 from evaluation.thresholds import highest_threshold, questions_needed
 from indexer.progress import Progress
-from service.answer import retrieve
+from service.answer import sources_of
 from service.budget import Deadline
 from service.contract import Result
 from service.engine import Engine
@@ -63,7 +63,7 @@ async def on_pseudo_questions(
     scores = []
     for one in questions:
         question = Question("pseudo", one.text, principals=everyone, top_k=engine.answer_passages)
-        results, _, _ = await retrieve(question, engine, Deadline(engine.clock, None))
+        results = await sources_of(question, engine, Deadline(engine.clock, None))
         without = _without(one, results, engine)
         if without is not None:
             scores.append((await weigh(one.text, without, engine))[0])

@@ -2,7 +2,7 @@
 
 Recall: the share of sentences that all their cited passages together support. Precision: the share of citations that
 are needed: their sentence is supported, and they support it alone, or it is not supported without them. Sentences that
-claim nothing (`service.ground.is_no_claim`) count in neither. What ALCE asks a language model is asked of a judge
+claim nothing (`service.ground.no_claim_reason`) count in neither. What ALCE asks a language model is asked of a judge
 that always answers the same.
 """
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from evaluation.measures import binary_auroc
 from evaluation.retrieval import question_of
 from evaluation.sets import QuestionSet, read_set
-from service.answer import retrieve
+from service.answer import sources_of
 from service.budget import Deadline
 from service.engine import Engine
 from service.evidence import rank_sentences, signals
@@ -35,7 +35,7 @@ async def collect(questions: QuestionSet, engine: Engine) -> tuple[Floats, Float
     rows, labels = [], []
     for one in questions.questions:
         question = question_of(one, "hybrid", engine.answer_passages)
-        results, _, _ = await retrieve(question, engine, Deadline(engine.clock, None))
+        results = await sources_of(question, engine, Deadline(engine.clock, None))
         weights = await engine.snapshot.term_weights(question.text)
         ranked = rank_sentences(question.text, results, engine.analyzer, engine.encoder)
         rows.append(signals(question.text, results, ranked, weights, engine.analyzer))

@@ -15,7 +15,7 @@ from itertools import groupby
 from evaluation.measures import binary_auroc
 from evaluation.retrieval import question_of
 from evaluation.sets import QuestionSet
-from service.answer import retrieve
+from service.answer import sources_of
 from service.budget import Deadline
 from service.contract import Result
 from service.engine import Engine
@@ -70,7 +70,7 @@ async def measure_refusals(questions: QuestionSet, engine: Engine, advance: Call
     found = {}
     for one in questions.questions:
         question = question_of(one, "hybrid", engine.answer_passages)
-        results, _, _ = await retrieve(question, engine, Deadline(engine.clock, None))
+        results = await sources_of(question, engine, Deadline(engine.clock, None))
         found[one.id] = Weighed(one.answerable is not False, *await weigh(question.text, results, engine))
         advance()
     return Refusals(found, engine.abstain_below)

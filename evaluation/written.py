@@ -11,13 +11,13 @@ from service.adapters.generator import Generator, Piece
 from service.adapters.prompt import REFUSAL
 from service.contract import AnswerResponse, Result, Usage
 from service.evidence import Evidence
-from service.ground import is_no_claim, parse
+from service.ground import no_claim_reason, parse
 from service.sentences import SentenceStream
 from store.text import canonical
 
 
 class Recorder:
-    """A generator that keeps what another writes.
+    """A generator that keeps what another writes, and the sources that its markers number.
 
     Args:
         generator: the other one, asked once.
@@ -25,6 +25,7 @@ class Recorder:
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
+        self.sources: Sequence[Result] = ()
         self.text = ""
 
     @property
@@ -36,6 +37,7 @@ class Recorder:
         self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
     ) -> AsyncGenerator[Piece, None]:
         """The other's pieces."""
+        self.sources = sources
         async with aclosing(self._generator.generate(question, sources, evidence)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
@@ -57,7 +59,7 @@ def written_claims(text: str, sources: Sequence[Result]) -> list[Claim]:
     return [
         Claim(one.claim, tuple(sources[number - 1] if 1 <= number <= len(sources) else None for number in one.markers))
         for one in drafts
-        if not is_no_claim(one.claim) and one.claim != REFUSAL
+        if no_claim_reason(one.claim) is None and one.claim != REFUSAL
     ]
 
 

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.budget import Deadline, StageOverrun
 from service.compose import Composer, abstention_sentence
+from service.context import context
 from service.contract import (
     Abstention,
     DegradedEvent,
@@ -34,7 +36,7 @@ from service.legs import LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
 from service.segments import with_segments
-from service.sentences import SentenceStream
+from service.sentences import Overlong, SentenceStream
 from store.document import embedded_text
 from store.fusion import blended, convex, normalised
 from store.passages import StoredPassage
@@ -45,6 +47,9 @@ _LOG = logging.getLogger("footnote.answer")
 
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
+
+CONTEXT_DEPTH = 30
+"""Results that an answer's passages are chosen from at least: copies of one another count once."""
 
 
 class ProviderError(Exception):
@@ -87,11 +92,12 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    results, degraded, _ = await retrieve(question, engine, deadline)
+    results, degraded = await _results_for_answer(question, engine, deadline)
     for message in degraded:
         yield DegradedEvent(message=message)
-    sources = results[: engine.answer_passages]
-    yield SourcesEvent(sources=results)
+    sources = _chosen(results, question, engine)
+    ranks = {one.rank for one in sources}
+    yield SourcesEvent(sources=[one for one in results if one.rank <= question.top_k or one.rank in ranks])
     if not sources:
         yield abstention_sentence()
         yield _finish(deadline, engine.generator.usage, "abstained", Abstention(reason="no_results"))
@@ -140,6 +146,22 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
             yield event
         finish: FinishReason = "abstained" if reason == "stop" else reason
         yield _finish(deadline, usage, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+
+
+async def sources_of(question: Question, engine: Engine, deadline: Deadline) -> list[Result]:
+    """The passages that an answer is made from."""
+    results, _ = await _results_for_answer(question, engine, deadline)
+    return _chosen(results, question, engine)
+
+
+async def _results_for_answer(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
+    results, degraded, _ = await retrieve(replace(question, top_k=max(question.top_k, CONTEXT_DEPTH)), engine, deadline)
+    return results, degraded
+
+
+def _chosen(results: Sequence[Result], question: Question, engine: Engine) -> list[Result]:
+    count = min(question.top_k, engine.answer_passages)
+    return context(results, count, engine.document_passages, engine.analyzer)
 
 
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:
@@ -368,6 +390,8 @@ def _as_provider_error(error: Exception) -> ProviderError:
 async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadline: Deadline) -> tuple[Draft, Finding]:
     """Check one sentence within its budget; a check that does not end leaves it unchecked, and so withheld."""
     draft = parse(piece, sources)
+    if isinstance(piece, Overlong):
+        return draft, Finding("unsupported", "too_long", (), 0.0)
     running = asyncio.get_running_loop().run_in_executor(
         engine.executor, check, draft, sources, engine.analyzer, engine.verifier
     )

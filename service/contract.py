@@ -20,6 +20,9 @@ AnswerVerdict = Literal["grounded", "partial", "abstained"]
 FinishReason = Literal["stop", "length", "deadline", "provider_error", "cancelled", "abstained"]
 GuardrailMode = Literal["verified", "flagged"]
 Reason = Literal[
+    "no_words",  # no claim: no letter, no digit
+    "heading",  # no claim: a heading without names and numbers
+    "introduction",  # no claim: it introduces a list, without names and numbers
     "unknown_marker",  # the sentence cites a passage that was not sent
     "no_citation",  # it makes a claim and cites nothing that supports it
     "not_supported",  # the cited passage does not support it
@@ -35,6 +38,7 @@ Reason = Literal[
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
     "unsafe_markup",  # it would show an image, run HTML, or link elsewhere than to a cited source
+    "too_long",  # it is longer than any passage
     "unchecked",  # the check did not end within its budget
 ]
 

@@ -32,6 +32,7 @@ class Engine:
         generator: writes answers.
         verifier: the learned support scorer; None where sentences are checked by words and hard facts alone.
         answer_passages: how many passages an answer may draw on.
+        document_passages: how many of these may be one document's while others are there.
         abstain_below: the sufficiency probability under which nothing is answered.
         budgets: of each stage.
         executor: where blocking work of these parts runs.
@@ -51,6 +52,7 @@ class Engine:
     generator: Generator
     verifier: Verifier | None
     answer_passages: int
+    document_passages: int
     abstain_below: float
     budgets: Budgets
     executor: Executor

@@ -102,16 +102,16 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     """Judge one sentence against the sources that were sent. Pure; a few milliseconds, and with a learned scorer one
     call of it for what it cites and one for the rest.
 
-    A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one. What
-    stands in a source word for word is not asked of the scorer, and what a hard check refuses stays refused; of the
-    rest it accepts what words alone do not show, and refuses what it finds very unlikely in spite of them.
+    A sentence whose own markers do not support it, but which another source does, is repaired: it cites that one. The
+    scorer is asked only of far rewordings: what words or a hard check decide stays decided.
     """
-    if is_no_claim(draft.claim):
-        return Finding("no_claim", None, (), 0.0)
+    nothing = no_claim_reason(draft.claim)
+    if nothing is not None:
+        return Finding("no_claim", nothing, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
     compared = _as_sources(sources, analyzer.of(draft.claim))
     cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
-    if verifier is not None and not any(one.exact for one in cited):
+    if verifier is not None and not any(one.support for one in cited):
         cited = _by_meaning(draft.claim, cited, compared, analyzer, verifier)
     good = tuple(one.support for one in cited if one.support is not None)
     best = max((one.score for one in cited), default=0.0)
@@ -122,7 +122,7 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
         for number, source in enumerate(compared, 1)
         if number not in known
     ]
-    if verifier is not None and not good and not any(one.exact for one in others):
+    if verifier is not None and not good and not any(one.support for one in others):
         others.sort(key=lambda one: -one.score)
         others = _by_meaning(draft.claim, others[:REPAIRS_MAX], compared, analyzer, verifier) + others[REPAIRS_MAX:]
     repaired = max((one.support for one in others if one.support is not None), key=lambda one: one.score, default=None)
@@ -138,13 +138,22 @@ def is_block(claim: str) -> bool:
     return _FENCE_OPENS.match(claim) is not None
 
 
-def is_no_claim(claim: str) -> bool:
-    """Whether a unit claims nothing: empty, or a heading or list introduction without names and numbers."""
-    if not claim or not re.search(r"\w", claim):
-        return True
-    introduces = claim.startswith("#") or claim.endswith((":", "\uff1a"))
+def no_claim_reason(claim: str) -> Reason | None:
+    """Why a unit claims nothing: it has no letter and no digit, or is a heading or the introduction of a list (it ends
+    with a colon) of one line without numbers and names. None where it may claim something, and so is checked.
+    """
+    if not re.search(r"\w", claim):
+        return "no_words"
+    heading = claim.startswith("#")
     bare = claim.lstrip("# ")
-    return introduces and "\n" not in claim and not re.search(r"\d", bare) and not _NAME.search(bare)
+    if (
+        not (heading or claim.endswith((":", "\uff1a")))
+        or "\n" in claim
+        or re.search(r"\d", bare)
+        or _NAME.search(bare)
+    ):
+        return None
+    return "heading" if heading else "introduction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,6 @@ class _Judged:
     support: Support | None
     score: float
     reason: Reason = "not_supported"
-    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +186,13 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
         code = _FENCE.match(claim)
         at = -1 if code is None else text.find(code.group(1))
         if code is not None and at >= 0 and code.group(1).strip():
-            return _Judged(number, Support(number, at, at + len(code.group(1)), 1.0), 1.0, exact=True)
+            return _Judged(number, Support(number, at, at + len(code.group(1)), 1.0), 1.0)
         return _Judged(number, None, 0.0, "code_not_exact")
     exact = find_ignoring_space(text, claim)
     if exact is not None:
         if _is_negated_before(text, exact[0]):
             return _Judged(number, None, 1.0, "negation_mismatch")
-        return _Judged(number, Support(number, *exact, 1.0), 1.0, exact=True)
+        return _Judged(number, Support(number, *exact, 1.0), 1.0)
     return _reworded(claim, number, source, analyzer)
 
 
@@ -225,8 +233,9 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
 def _by_meaning(
     claim: str, judged: Sequence[_Judged], compared: Sequence[_Source], analyzer: Analyzer, verifier: Verifier
 ) -> list[_Judged]:
-    """The same sources judged by the learned scorer as well, where neither a hard check nor a verbatim copy decided;
-    each by the part of it that holds most of the claim.
+    """The same sources judged by the learned scorer where neither words nor a hard check decided, each by the part that
+    holds most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it adds,
+    and no scorer of this size sees that: such a claim is decided.
     """
     if is_block(claim):
         return list(judged)
@@ -237,13 +246,11 @@ def _by_meaning(
     for one in judged:
         source = compared[one.source - 1]
         part = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
-        if one.exact or one.reason != "not_supported" or not wanted or part is None:
+        decided = one.support is not None or one.reason != "not_supported" or one.score >= COVERAGE_MIN
+        if decided or not wanted or part is None:
             continue
-        reason = None if one.support is not None else conflict(claim, source.text[slice(*part)], source.header)
-        if reason is None:
+        if conflict(claim, source.text[slice(*part)], source.header) is None:
             parts[one.source] = part
-        else:
-            found[one.source] = _Judged(one.source, None, one.score, reason)
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
@@ -251,12 +258,8 @@ def _by_meaning(
         [len(wanted.intersection(analyzer.terms(text))) / len(wanted) for text in texts.values()],
     )
     for (number, part), score in zip(parts.items(), likely, strict=True):
-        by_words = found[number].support
-        if by_words is not None:
-            accepted = by_words if score >= verifier.calibration.refuse_below else None
-        else:
-            accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
-        found[number] = _Judged(number, accepted, score if by_words is None else by_words.score)
+        accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
+        found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
 
 

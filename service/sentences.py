@@ -22,7 +22,15 @@ _TERMINATOR = re.compile(r"[.!?…。！？]")  # noqa: RUF001
 _REFERS_BACK = re.compile(
     r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
 )
+_MAYBE_MARKER = re.compile(r"\[\d{0,3}$|\[\d{1,3}\]")
+_FENCE_CLOSES = re.compile(r"\n\s{0,3}(?:```|~~~)[^\n]*\n")
 _HOLD_CHARS = 2  # of the next sentence that must be seen before the one before it is final
+_SETTLED_CHARS = 6  # of the next sentence, by which it is known whether it is one
+_CLOSERS = " \t\"')\u201d\u2019]}*_"
+_LOOKS_MAX = 64  # at a growing text for an end of its first sentence, before looks become rarer
+
+PIECE_CHARS_MAX = 4_000
+"""A sentence or code block that has no end by then is cut into pieces that nobody can check; a passage has less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,51 +110,90 @@ def _boundaries(prose: str, language: str) -> list[tuple[int, int]]:
     return spans
 
 
+class Overlong(str):
+    """A piece of a sentence that is longer than PIECE_CHARS_MAX. What it says may depend on its other pieces."""
+
+    __slots__ = ()
+
+
 class SentenceStream:
     """Cuts arriving text into finished pieces: a sentence with its markers and the white space after it, a line that
     stands for itself, or a whole fenced code block. Pieces joined are the text; how it arrived makes no difference.
+
+    Memory and the time for a character are bounded: what has no end is cut into pieces that are `Overlong`.
     """
 
     def __init__(self, *, language: str = "en") -> None:
         self._language = language
         self._buffer = ""
+        self._overlong = False
+        self._fenced = False
+        self._terminated = -1  # where the buffer's last terminator stands
+        self._looks = 0
+        self._look_from = 0
 
     def feed(self, text: str) -> Iterator[str]:
         """Take more text; yields the pieces that are now final."""
         for character in text:
             self._buffer += character
-            piece = self._ready()
-            while piece:
-                self._buffer = self._buffer[len(piece) :]
-                yield piece
-                piece = self._ready()
+            if _TERMINATOR.match(character):
+                self._terminated = len(self._buffer) - 1
+            while piece := self._ready():
+                yield self._taken(piece)
+            if len(self._buffer) >= PIECE_CHARS_MAX:
+                self._fenced = self._fenced or (not self._overlong and bool(_FENCE.match(self._buffer)))
+                self._overlong = True
+                line = self._buffer.rfind("\n", PIECE_CHARS_MAX // 2) if self._fenced else -1  # it may close the block
+                yield Overlong(self._taken(self._buffer if line < 0 else self._buffer[:line], ends=False))
 
     def finish(self) -> Iterator[str]:
         """The rest, when no more will come."""
         rest, self._buffer = self._buffer, ""
         if not rest:
             return
-        if _FENCE.match(rest.lstrip("\n")):
-            yield rest
+        if self._overlong or _FENCE.match(rest.lstrip("\n")):
+            yield Overlong(rest) if self._overlong else rest
             return
         spans = _boundaries(rest, self._language) or [(0, len(rest))]
         for number, (start, end) in enumerate(spans):
             last = number == len(spans) - 1
             yield rest[0 if number == 0 else start : len(rest) if last else end]
 
+    def _taken(self, piece: str, *, ends: bool = True) -> str:
+        self._buffer = self._buffer[len(piece) :]
+        self._terminated = max((match.start() for match in _TERMINATOR.finditer(self._buffer)), default=-1)
+        self._looks = self._look_from = 0
+        if not ends or not self._overlong:
+            return piece
+        self._overlong = self._fenced = False
+        return Overlong(piece)
+
     def _ready(self) -> str:
         buffer = self._buffer
-        if _FENCE.match(buffer):
-            closing = re.search(r"\n\s{0,3}(?:```|~~~)[^\n]*\n", buffer)
+        if self._fenced or (not self._overlong and _FENCE.match(buffer)):
+            line = buffer.rfind("\n", 0, len(buffer) - 1)
+            closing = _FENCE_CLOSES.match(buffer, line) if line >= 0 and buffer.endswith("\n") else None
             return buffer[: closing.end()] if closing else ""
         line_end = buffer.find("\n")
+        if line_end >= 0 and buffer.endswith("\n"):
+            return ""
         if line_end >= 0:
             # A line is final with the first character of the next, so that the blank lines after it stay with it.
             after = len(buffer) - len(buffer[line_end:].lstrip("\n"))
             if after < len(buffer):
                 return self._first_sentence(buffer[:after]) or buffer[:after]
             return ""
+        if self._terminated < 0 or len(buffer) < self._look_from or not self._may_tell():
+            return ""
+        self._looks += 1
+        if self._looks > _LOOKS_MAX:
+            self._look_from = len(buffer) + len(buffer) // 8
         return self._first_sentence(buffer)
+
+    def _may_tell(self) -> bool:
+        """Whether just enough follows the last terminator to know if it ended a sentence."""
+        following = self._buffer[self._terminated + 1 : self._terminated + 65]
+        return _HOLD_CHARS <= len(_MARKER.sub("", following).strip(_CLOSERS)) <= _SETTLED_CHARS
 
     def _first_sentence(self, text: str) -> str:
         if not _TERMINATOR.search(text):
@@ -155,6 +202,6 @@ class SentenceStream:
         if len(spans) < 2:
             return ""
         rest = text[spans[0][1] :]
-        if len(rest.strip()) < _HOLD_CHARS or rest.lstrip().startswith("["):
+        if len(rest.strip()) < _HOLD_CHARS or _MAYBE_MARKER.match(rest.lstrip()):
             return ""
         return text[: spans[0][1]]

@@ -47,6 +47,9 @@ class ServiceSettings(IndexSettings):
         default=False, description="add telling terms of the best passages for a second look (RM3)"
     )
     answer_passages: int = Field(5, ge=1, le=50, description="passages an answer may draw on")
+    document_passages: int = Field(
+        3, ge=1, le=50, description="of these, one document's at most while other documents have something"
+    )
     guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
     rerank: bool = Field(default=False, description="rerank by default; needs a reranker")
     rerank_depth: int = Field(50, ge=1, le=100, description="candidates that are reranked at most")

@@ -31,8 +31,7 @@ class SupportCalibration(BaseModel):
     Args:
         intercept, logit, coverage: the model's.
         threshold: the probability from which a claim counts as supported where both errors weigh the same.
-        accept_from: the guardrail's, for a sentence whose words do not show it: hardly any unsupported one reaches it.
-        refuse_below: the guardrail's, for a sentence whose words do show it: hardly any supported one is below.
+        accept_from: the guardrail's, which had rather withhold: hardly any unsupported claim reaches it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +41,6 @@ class SupportCalibration(BaseModel):
     coverage: float
     threshold: Annotated[float, Field(ge=0, le=1)]
     accept_from: Annotated[float, Field(ge=0, le=1)]
-    refuse_below: Annotated[float, Field(ge=0, le=1)]
 
 
 class VerifierCard(BaseModel):

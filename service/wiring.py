@@ -186,6 +186,7 @@ class Service:
             generator=self._generator,
             verifier=self._verifier,
             answer_passages=settings.answer_passages,
+            document_passages=settings.document_passages,
             abstain_below=_abstain_below(settings, calibration),
             budgets=settings.stage_budgets(),
             executor=self.executor,

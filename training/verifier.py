@@ -19,7 +19,6 @@ from indexer.model import locate
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
 from service.adapters.reranker import OnnxCrossEncoder
-from service.ground import COVERAGE_MIN
 from service.verifier import CARD, FILES, SupportCalibration, probability
 from store.analyzer import Analyzer
 from store.errors import UsageError
@@ -34,9 +33,6 @@ KEPT_BACK = 25
 
 WRONGLY_ACCEPTED = 0.02
 """Share of the unsupported examples kept back that reach `accept_from`."""
-
-WRONGLY_REFUSED = 0.02
-"""Share of the supported ones whose words show it that are below `refuse_below`."""
 
 RIDGE = 1e-3
 
@@ -196,14 +192,12 @@ def calibrate(sources: Sequence[Floats]) -> SupportCalibration:
     supported = target > 0
     steps = np.arange(1, 200) / 200
     right = [weights[supported == (scores >= one)].sum() for one in steps]
-    shown = supported & (seen[:, 1] >= COVERAGE_MIN)
     return SupportCalibration(
         intercept=intercept,
         logit=logit,
         coverage=covered,
         threshold=float(steps[int(np.argmax(right))]),
-        accept_from=_quantile(scores[~supported], weights[~supported], 1 - WRONGLY_ACCEPTED, 1.0),
-        refuse_below=_quantile(scores[shown], weights[shown], WRONGLY_REFUSED, 0.0),
+        accept_from=_quantile(scores[~supported], weights[~supported], 1 - WRONGLY_ACCEPTED),
     )
 
 
@@ -213,10 +207,8 @@ def _weights(labels: Floats) -> Floats:
     return np.asarray(np.where(labels > 0, 0.5 / positive, 0.5 / (len(labels) - positive)), np.float64)
 
 
-def _quantile(scores: Floats, weights: Floats, share: float, of_none: float) -> float:
+def _quantile(scores: Floats, weights: Floats, share: float) -> float:
     """The score that this share of the weight is below."""
-    if not len(scores):
-        return of_none
     order = np.argsort(scores)
     below = np.cumsum(weights[order]) / weights.sum()
     return round(float(scores[order][min(int(np.searchsorted(below, share)), len(scores) - 1)]), 4)

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from footnote.cli import app
+from service.ground import COVERAGE_MIN
+from service.verifier import BUNDLED, open_verifier
 from store.errors import FootnoteError
 
 
@@ -112,7 +114,10 @@ def test_ablations_are_told_to_people_and_machines(run, animals):
     assert [one["candidate"]["name"] for one in fusion["comparisons"]] == ["weight 0.5", "rrf 60"]
 
 
-def test_the_support_check_is_measured_on_several_files(run, tmp_path):
+@pytest.mark.parametrize("verifier", ["none", "bundled"])
+def test_the_support_check_is_measured_on_several_files(run, tmp_path, monkeypatch, verifier):
+    monkeypatch.setenv("FOOTNOTE_VERIFIER", verifier)
+    shipped = {"none": COVERAGE_MIN, "bundled": open_verifier(BUNDLED).calibration.threshold}
     rows = [
         {"claim": "The otter sleeps 5 hours.", "evidence": "The otter sleeps 5 hours.", "label": True},
         {"claim": "Falcons fly at night.", "evidence": "An otter eats fish.", "label": False},
@@ -123,5 +128,5 @@ def test_the_support_check_is_measured_on_several_files(run, tmp_path):
     alone = json.loads(run("support", "one.jsonl", "--json").stdout)
     both = json.loads(run("support", "one.jsonl", "two.jsonl", "--json").stdout)
 
-    assert alone == {"n": 2, "balanced_accuracy": 1.0, "auroc": 1.0, "threshold": 0.8}
+    assert alone == {"n": 2, "balanced_accuracy": 1.0, "auroc": 1.0, "threshold": shipped[verifier]}
     assert both == {"one.jsonl": alone, "two.jsonl": alone}

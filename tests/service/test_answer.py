@@ -281,3 +281,19 @@ def test_not_a_character_of_a_lie_leaves_however_the_stream_is_cut(events, name,
     left = "".join(event.text for event in found if isinstance(event, SentenceEvent))
     expected = fold(events("otter", generator=Scripted([OTTER]))).answer if text != lie else ABSTENTION_TEXT
     assert left.strip() == expected.strip()
+
+
+def test_an_endless_sentence_is_withheld_in_pieces_and_what_follows_is_checked_as_ever(folded, engine):
+    response = folded("otter", generator=Scripted(["word " * 3000, "end [1]. ", OTTER]))
+    check_offsets(response, engine)
+    assert response.answer.strip() == OTTER
+    assert {one.reason for one in response.withheld} == {"too_long"}
+    assert sum(one.chars for one in response.withheld) > 14_000
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3])
+def test_sources_are_as_many_as_were_asked_for_and_citations_point_into_them(events, wanted):
+    asked = Question("r1", "otter heron badger river water", top_k=wanted)
+    found = fold(events(asked.text, question=asked))
+    assert [one.rank for one in found.sources] == list(range(1, wanted + 1))
+    assert {one.passage_id for one in found.citations} <= {one.passage.id for one in found.sources}

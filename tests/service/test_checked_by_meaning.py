@@ -9,9 +9,7 @@ from service.ground import REPAIRS_MAX, check, parse
 from service.verifier import SupportCalibration, Verifier
 from store.analyzer import Analyzer
 
-CALIBRATION = SupportCalibration(
-    intercept=0.0, logit=1.0, coverage=0.0, threshold=0.5, accept_from=0.9, refuse_below=0.1
-)
+CALIBRATION = SupportCalibration(intercept=0.0, logit=1.0, coverage=0.0, threshold=0.5, accept_from=0.9)
 SURE, UNSURE, AGAINST = 5.0, 0.0, -5.0
 OTTER = "The otter sleeps five hours a day. It is woken by the tide."
 PASSAGES = (OTTER, "Beavers build dams.", "Herons stand in water.", "Otters rest after meals.", "Seals sleep at sea.")
@@ -76,7 +74,7 @@ def test_what_stands_there_word_for_word_is_not_asked():
     ("lie", "reason"),
     [
         ("The otter sleeps six hours a day [1].", "number_mismatch"),
-        ("This animal rests for 9 hours [1].", "number_mismatch"),
+        ("This animal rests for 9 hours [1].", "not_supported"),
         ("The otter never sleeps five hours a day [1].", "negation_mismatch"),
     ],
 )
@@ -85,12 +83,13 @@ def test_a_hard_check_is_not_overruled(lie, reason):
     assert (found.verdict, found.reason) == ("unsupported", reason)
 
 
-def test_shared_words_do_not_help_against_a_scorer_that_is_sure():
-    turned = "Five hours a day the otter sleeps [1]."
-    assert judged(turned, Told(UNSURE)).verdict == "supported"
-    assert judged(turned, None).verdict == "supported"
-    found = judged(turned, Told(AGAINST))
-    assert (found.verdict, found.reason, found.supports) == ("unsupported", "not_supported", ())
+def test_what_words_decide_is_not_asked_either_way():
+    model = Told(AGAINST)
+    assert judged("Five hours a day the otter sleeps [1].", model).verdict == "supported"
+    sure = Told(SURE)
+    found = judged("The otter sleeps five quiet hours a day [1].", sure, passages=PASSAGES[:1])
+    assert (found.verdict, found.reason) == ("unsupported", "not_supported")
+    assert model.asked == sure.asked == [], "one word of its own is what a sentence adds"
 
 
 def test_a_marker_is_repaired_by_meaning_among_the_nearest_only():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.ground import support_score
+from service.ground import no_claim_reason, support_score
 from store.analyzer import Analyzer
 
 SUPPORTED = 0.8
@@ -36,3 +36,24 @@ def test_what_is_said_of_one_thing_does_not_support_the_same_of_another(claim, e
 )
 def test_a_sentence_that_refers_back_goes_with_the_one_before(claim, evidence):
     assert support_score(claim, evidence, Analyzer("english")) >= SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("unit", "reason"),
+    [
+        ("...", "no_words"),
+        ("—", "no_words"),
+        ("# Installing", "heading"),
+        ("## How it works", "heading"),
+        ("The steps are:", "introduction"),
+        ("手順：", "introduction"),
+        ("# Release 4", None),
+        ("## Moving to Berlin", None),
+        ("They moved to Berlin:", None),
+        ("Sure.", None),
+        ("# A heading\nand a line", None),
+        ("It costs 3 euros:", None),
+    ],
+)
+def test_what_claims_nothing_says_why_and_what_may_claim_is_checked(unit, reason):
+    assert no_claim_reason(unit) == reason

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sentences import SentenceStream, units
+from service.sentences import PIECE_CHARS_MAX, Overlong, SentenceStream, units
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,28 @@ def test_a_fenced_block_is_one_piece():
     text = "Run this:\n```sql\nSELECT 1. SELECT 2.\n\nDROP x;\n```\nThen stop."
 
     assert cut([text]) == ["Run this:\n", "```sql\nSELECT 1. SELECT 2.\n\nDROP x;\n```\n", "Then stop."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["word " * 40_000, "x" * 200_000, "a. " * 60_000, "```\n" + "code\n" * 30_000, "1.2.3 " * 30_000, "，" * 100_000],
+    ids=["no end", "no space", "ends all the time", "code", "decimals", "commas"],
+)
+def test_an_endless_text_is_cut_in_time_and_nothing_is_lost(text):
+    stream = SentenceStream()
+    began = time.perf_counter()
+    pieces = [*stream.feed(text), *stream.finish()]
+    assert time.perf_counter() - began < 10, "about linear: these take a tenth of a second each, and took minutes"
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= PIECE_CHARS_MAX
+
+
+def test_a_sentence_that_is_too_long_is_marked_in_all_its_pieces_and_the_next_is_not():
+    long = "word " * 2_000 + "end. "
+    stream = SentenceStream()
+    pieces = [*stream.feed(f"A short one. {long}Another short one. And one."), *stream.finish()]
+    assert pieces[0] == "A short one. "
+    assert not isinstance(pieces[0], Overlong)
+    assert [isinstance(one, Overlong) for one in pieces[1:-2]] == [True] * (len(pieces) - 3)
+    assert not any(isinstance(one, Overlong) for one in pieces[-2:])
+    assert "".join(pieces[-2:]) == "Another short one. And one."

@@ -10,9 +10,7 @@ import pytest
 from service.verifier import CARD, SupportCalibration, Verifier, open_verifier
 from store.errors import StoreCorrupt, UsageError
 
-CALIBRATION = SupportCalibration(
-    intercept=-1.0, logit=0.5, coverage=2.0, threshold=0.5, accept_from=0.9, refuse_below=0.1
-)
+CALIBRATION = SupportCalibration(intercept=-1.0, logit=0.5, coverage=2.0, threshold=0.5, accept_from=0.9)
 
 
 class Logits:

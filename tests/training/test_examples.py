@@ -36,7 +36,7 @@ def test_the_draw_is_the_same_each_time():
 
 
 def test_a_pseudo_question_is_answered_by_what_is_left_of_its_passage():
-    one = PseudoQuestion("asked", "p1", "the rest")
+    one = PseudoQuestion("asked", "p1", "the rest", "left")
     assert examples_of_pseudo_question(one, Found(["x"], []), 2, seed=0) == [
         Example("asked", "the rest", 1.0),
         Example("asked", "x", 0.0),

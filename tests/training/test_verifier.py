@@ -42,17 +42,15 @@ def test_every_source_weighs_the_same_however_large():
     assert found.coverage == pytest.approx(calibrate([large, np.tile(small, (100, 1))]).coverage, abs=1e-3)
 
 
-def test_hardly_any_unsupported_one_is_accepted_and_hardly_any_shown_one_refused():
+def test_hardly_any_unsupported_one_is_accepted():
     dice = np.random.default_rng(5)
     labels = dice.integers(0, 2, 4000).astype(float)
     seen = np.column_stack([dice.normal(labels * 2, 1.0), dice.uniform(0.5, 1.0, 4000), labels])
     found = calibrate([seen])
     scores = np.array([probability(logit, share, found) for logit, share, _ in seen.tolist()])
     unsupported = scores[labels == 0]
-    shown = scores[(labels == 1) & (seen[:, 1] >= 0.8)]
     assert (unsupported >= found.accept_from).mean() == pytest.approx(0.02, abs=0.002)
-    assert (shown < found.refuse_below).mean() == pytest.approx(0.02, abs=0.002)
-    assert found.refuse_below < found.threshold < found.accept_from
+    assert found.threshold < found.accept_from
 
 
 def request_for(tmp_path, path):
