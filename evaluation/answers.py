@@ -191,8 +191,7 @@ async def measure_answers(questions: QuestionSet, engine: Engine, advance: Calla
         tally.add(one, relevant, response)
         tally.exact += await _exact_quotes(response, engine)
         if tally.by_model:
-            sources = response.sources[: engine.answer_passages]
-            tally.add_written(one, relevant, response.usage, recorder.text, sources)
+            tally.add_written(one, relevant, response.usage, recorder.text, recorder.sources)
         advance()
     return tally.result()
 

@@ -17,7 +17,7 @@ from store.text import canonical
 
 
 class Recorder:
-    """A generator that keeps what another writes.
+    """A generator that keeps what another writes, and the sources that its markers number.
 
     Args:
         generator: the other one, asked once.
@@ -25,6 +25,7 @@ class Recorder:
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
+        self.sources: Sequence[Result] = ()
         self.text = ""
 
     @property
@@ -36,6 +37,7 @@ class Recorder:
         self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
     ) -> AsyncGenerator[Piece, None]:
         """The other's pieces."""
+        self.sources = sources
         async with aclosing(self._generator.generate(question, sources, evidence)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):

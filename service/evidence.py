@@ -17,7 +17,7 @@ _SENTENCES_MAX = 40
 _WHOLE = re.compile(
     r"[^\Wa-z_].*[.!?\u2026\u3002\uff01\uff1f][\"')\]\u201d\u2019]*$|[\"'(\u201c].*[.!?][\"')\u201d]*$", re.DOTALL
 )
-"""A sentence that stands for itself: it does not begin in the middle of one and does not announce what follows."""
+"""From a capital letter, digit or quotation mark to the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def rank_sentences(
                 continue
             if not _SENTENCE_CHARS_MIN <= len(sentence) <= _SENTENCE_CHARS_MAX:
                 continue
-            if unit.kind == "prose" and not _WHOLE.match(sentence):
+            if unit.kind == "prose" and not stands_alone(sentence):
                 continue
             coverage = _coverage(asked, analyzer.terms(f"{header} {sentence}"))
             candidates.append((number, unit.start, unit.end, sentence, unit.kind, header, coverage))
@@ -78,6 +78,11 @@ def rank_sentences(
     ]
     ranked.sort(key=lambda one: (-one.score, one.source, one.start))
     return ranked
+
+
+def stands_alone(sentence: str) -> bool:
+    """Whether prose does not begin in the middle of a sentence and does not announce what follows."""
+    return _WHOLE.match(sentence) is not None
 
 
 def _language(result: Result) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from service.contract import Reason, Result, SentenceVerdict
 from service.facts import conflict
-from service.sentences import units
+from service.sentences import refers_back, units
 from service.verifier import Verifier
 from service.windows import likeliest
 from service.wording import unsaid, without_lead_in
@@ -35,9 +35,6 @@ _NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
-_REFERS_BACK = re.compile(
-    r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +278,7 @@ def _windows(text: str) -> list[tuple[int, int]]:
     return single + [
         (one.start, other.end)
         for one, other in itertools.pairwise(found)
-        if _REFERS_BACK.match(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
+        if refers_back(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
     ]
 
 

@@ -19,6 +19,9 @@ _MARKER = re.compile(r"[ \t]*\[\d{1,3}\]")
 _ITEM = re.compile(r"^\s{0,8}(?:[-*+•]|\d{1,3}[.)])\s+")
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)")
 _TERMINATOR = re.compile(r"[.!?…。！？]")  # noqa: RUF001
+_REFERS_BACK = re.compile(
+    r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
+)
 _MAYBE_MARKER = re.compile(r"\[\d{0,3}$|\[\d{1,3}\]")
 _FENCE_CLOSES = re.compile(r"\n\s{0,3}(?:```|~~~)[^\n]*\n")
 _HOLD_CHARS = 2  # of the next sentence that must be seen before the one before it is final
@@ -61,6 +64,11 @@ def units(text: str, *, language: str = "en") -> list[Unit]:
     if prose_from is not None:
         found.extend(_prose(text, prose_from, at, language))
     return found
+
+
+def refers_back(text: str, start: int = 0) -> bool:
+    """Whether the sentence at `start` begins with a word that speaks of what the one before it said."""
+    return _REFERS_BACK.match(text, start) is not None
 
 
 def _line_kind(line: str) -> UnitKind | None:

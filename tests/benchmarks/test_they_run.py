@@ -11,9 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import filtered_search
+from benchmarks import answers, filtered_search
 
 ROOT = Path(__file__).parents[2]
+ANIMALS = list(enumerate(["otter", "heron", "badger"], 5))
 
 
 def run(*arguments: str) -> str:
@@ -145,3 +146,35 @@ def test_support_beside_plain_measures(tmp_path):
     assert [line.split()[0] for line in lines] == ["balanced", "healthver-dev", "climate-fever-a", "mean"]
     assert "(1.000)" in lines[1]
     assert len((tmp_path / "pairs" / "healthver-dev.jsonl").read_text().splitlines()) == 3
+
+
+def test_answers(tmp_path, monkeypatch):
+    """The extractive writer on a set of its own; a row that says something of each figure, and the run beside."""
+    documents = [{"_id": f"d{n}", "title": one, "text": f"The {one} sleeps {n} hours a day."} for n, one in ANIMALS]
+    (tmp_path / "set" / "qrels").mkdir(parents=True)
+    (tmp_path / "set" / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents))
+    asked = [
+        {"_id": f"q{n}", "text": f"how long does the {one} sleep", "quote": f"The {one} sleeps {n} hours a day."}
+        for n, one in ANIMALS
+    ]
+    (tmp_path / "set" / "queries.jsonl").write_text("".join(json.dumps(one) + "\n" for one in asked))
+    (tmp_path / "set" / "qrels" / "test.tsv").write_text("".join(f"q{n}\td{n}\t1\n" for n, _ in ANIMALS))
+    monkeypatch.setenv("FOOTNOTE_EMBEDDING_MODEL", "hash:64")
+    monkeypatch.setenv("FOOTNOTE_VERIFIER", "none")
+    monkeypatch.setenv("FOOTNOTE_ABSTAIN_BELOW", "0")
+    monkeypatch.setenv("FOOTNOTE_EVALUATION_CACHE", str(tmp_path / "cache"))
+    said = run("benchmarks.answers", str(tmp_path / "set"), "--sample", "2", "--output", str(tmp_path / "runs"))
+    assert said.splitlines()[0] == "| | set, extractive |"
+    assert "| answerable | 2 |" in said
+    assert "| citation recall | 1.000 |" in said
+    assert (tmp_path / "runs" / "extractive" / "set.json").is_file()
+
+
+def test_answers_lay_what_was_written_beside_what_left():
+    said = answers.table({"a": {"claims": 3, "token_f1": 0.5, "written_token_f1": 0.25}, "b": {"token_f1": 1.0}})
+    assert said.splitlines() == [
+        "| | a | a, as written | b |",
+        "| --- | --- | --- | --- |",
+        "| claims | 3 |  |  |",
+        "| token f1 | 0.500 | 0.250 | 1.000 |",
+    ]

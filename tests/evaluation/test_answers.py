@@ -237,11 +237,12 @@ def test_a_recorder_changes_nothing():
     recorder = Recorder(inner)
 
     async def run():
-        return [piece async for piece in recorder.generate("q", [], [])]
+        return [piece async for piece in recorder.generate("q", ["a source"], [])]
 
     with pytest.raises(RuntimeError, match="scripted failure"):
         asyncio.run(run())
     assert recorder.text == "The otter."
+    assert recorder.sources == ["a source"]
     assert recorder.usage == inner.usage
     assert inner.closed
     assert is_stand_in(Extractive().usage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -130,3 +131,21 @@ def test_the_support_check_is_measured_on_several_files(run, tmp_path, monkeypat
 
     assert alone == {"n": 2, "balanced_accuracy": 1.0, "auroc": 1.0, "threshold": shipped[verifier]}
     assert both == {"one.jsonl": alone, "two.jsonl": alone}
+
+
+def test_a_sample_is_answered_compared_and_told(run, animals, monkeypatch):
+    monkeypatch.setenv("FOOTNOTE_ABSTAIN_BELOW", "0")
+    drawn = run(animals, "--mode", "hybrid", "--answers", "--sample", "3", "--seed", "1", "--output", "drawn", "--json")
+    told = run(animals, "--mode", "hybrid", "--answers", "--sample", "3", "--seed", "1", "--output", "again")
+    compared = run("compare", "drawn", "again", "--measure", "citation_recall", "--json")
+
+    (found,) = json.loads(drawn.stdout)
+    assert found["questions"] == found["answers"]["answerable"] == 3
+    assert found["answers"] == found["modes"]["hybrid"]["answers"]
+    assert json.loads(Path("drawn/animals.json").read_text())["sample"] == {"questions": 3, "seed": 1}
+    for word in ("answers", "citation recall", "claims cited", "withheld share"):
+        assert word in told.output
+    assert "as written" not in told.output
+    (one,) = json.loads(compared.stdout)["sets"]
+    assert (one["difference"], one["ties"]) == (0.0, one["questions"])
+    assert run(animals, "--sample", "0").exit_code == 2

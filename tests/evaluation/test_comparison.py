@@ -6,7 +6,7 @@ import pytest
 
 from evaluation.comparison import compare_runs
 from evaluation.errors import RunsDiffer
-from evaluation.runs import Run
+from evaluation.runs import Run, read_run, write_run
 
 OLD = {f"q{number}": 0.2 for number in range(12)}
 BETTER = dict.fromkeys(OLD, 0.4)
@@ -90,3 +90,32 @@ def test_machines_get_every_figure(tmp_path, made_run):
     assert told["p"] <= told["p_holm"] < 0.05
     assert told["smallest_detectable_difference"] > 0
     assert told["effect_size"] > 1
+
+
+def with_answers(path, measures):
+    """The run file at `path`, with these measures of answers of its configuration hybrid."""
+    write_run(read_run(path).model_copy(update={"answer_measures": {"hybrid": measures}}), path)
+    return Run(str(path))
+
+
+def test_answers_are_compared_on_the_questions_that_both_answered(tmp_path, made_run):
+    values = {"hybrid": dict.fromkeys(("q1", "q2", "q3"), 1.0)}
+    old = with_answers(
+        made_run(tmp_path / "old.json", values),
+        {"q1": {"token_f1": 0.2}, "q2": {"token_f1": 0.4}, "u1": {"token_f1": 1}},
+    )
+    new = with_answers(made_run(tmp_path / "new.json", values), {"q2": {"token_f1": 0.5}, "q3": {"token_f1": 0.9}})
+
+    (found,) = compare_runs(old, new, measure="token_f1")
+
+    assert (found.difference.questions, found.left_out) == (1, 2)
+    assert found.difference.difference == pytest.approx(0.1)
+
+
+def test_runs_that_answered_no_question_both_cannot_be_compared_by_answers(tmp_path, made_run):
+    values = {"hybrid": dict.fromkeys(("q1", "q2"), 1.0)}
+    old = with_answers(made_run(tmp_path / "old.json", values), {"q1": {"token_f1": 0.2}})
+    new = with_answers(made_run(tmp_path / "new.json", values), {"q2": {"token_f1": 0.5}})
+
+    with pytest.raises(RunsDiffer, match="no question of made has 'token_f1' in both runs"):
+        compare_runs(old, new, measure="token_f1")

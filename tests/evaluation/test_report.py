@@ -10,7 +10,7 @@ import pytest
 from evaluation.errors import RunUnreadable
 from evaluation.refusals import Refusals, Weighed
 from evaluation.report import write_report
-from evaluation.runs import Run
+from evaluation.runs import Run, read_run, write_run
 from indexer.progress import Silent
 from store.errors import UsageError
 
@@ -172,3 +172,19 @@ def test_refusals_are_drawn_beside_the_plain_score(made_run, tmp_path, abstain_b
 def test_a_run_that_weighed_no_question_draws_no_curve(made, tmp_path):
     page = report(made, output=tmp_path / "report.html")
     assert "Refusals" not in page.text
+
+
+def test_answers_are_shown_as_they_left_and_as_they_were_written(tmp_path, made):
+    path = made / "made.json"
+    run = read_run(path)
+    figures = {"claims": 7, "token_f1": 0.25, "written_token_f1": 0.125}
+    modes = {**run.modes, "hybrid": {**run.modes["hybrid"], "answers": figures}}
+    write_run(run.model_copy(update={"modes": modes}), path)
+
+    page = report(made, output=tmp_path / "page.html")
+
+    assert re.search(r"Answers\s+figure\s+as it left\s+as written", page.text)
+    assert re.search(r"token f1\s+0\.25\s+0\.125", page.text)
+    modes["hybrid"]["answers"] = {"claims": 7}
+    write_run(run.model_copy(update={"modes": modes}), path)
+    assert "as written" not in report(made, output=tmp_path / "page.html").text

@@ -70,6 +70,26 @@ def test_figures_follow_from_the_questions(animals, tmp_path):
     assert read_run(report.results_file).refusals["auroc"] == report.as_json()["refusals"]["auroc"]
 
 
+def test_each_combination_of_settings_answers_once_whatever_its_modes(animals, tmp_path):
+    report = run(animals, tmp_path / "cache", changes=["abstain_below=1"])
+
+    found = read_run(report.results_file)
+    assert list(report.answered) == list(found.answer_measures) == ["hybrid", "hybrid abstain_below=1"]
+    assert report.answers is report.answered["hybrid"]
+    assert found.answers == found.modes["hybrid"]["answers"]
+    assert found.answers["citation_recall"] == 1.0
+    assert found.modes["hybrid abstain_below=1"]["answers"]["refused_answerable"] == 1.0
+    assert "answers" not in found.modes["lexical"]
+    assert found.answer_measures["hybrid abstain_below=1"] == {}
+    assert found.answer_measures["hybrid"]["q-otter"]["cited_right_page"] == 1.0
+    assert set(found.answers_by_question) == {f"q-{name}" for name in ANIMALS} | {"u1"}
+    assert found.sample is None
+
+
+def test_without_the_hybrid_mode_answers_go_by_the_first_ones_name(animals, tmp_path):
+    assert list(run(animals, tmp_path / "cache", modes=["lexical", "dense"]).answered) == ["lexical"]
+
+
 def test_refusals_are_counted_by_whether_they_were_right(animals, tmp_path):
     report = run(animals, tmp_path / "cache", abstain_below=1.0)
 

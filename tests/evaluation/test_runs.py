@@ -100,3 +100,15 @@ def test_what_was_written_is_read_again_and_nothing_half_written_stays(tmp_path,
     assert json.loads(file.read_text())["by_question"]["hybrid"]["q1"]["nDCG@10"] == 1.0
     assert read_run(tmp_path / "again.json").by_question == found.by_question
     assert sorted(one.name for one in tmp_path.iterdir()) == ["again.json", "made.json"]
+
+
+def test_a_measure_of_answers_is_read_of_the_questions_that_have_it(tmp_path, made_run):
+    path = made_run(tmp_path / "one.json", {"hybrid": {"q1": 1.0, "q2": 0.5}})
+    measures = {"hybrid": {"q1": {"citation_recall": 0.5, "token_f1": 0.25}, "u1": {"citation_recall": 1.0}}}
+    found = read_run(path).model_copy(update={"answer_measures": measures})
+
+    assert found.values("hybrid", "citation_recall") == {"q1": 0.5, "u1": 1.0}
+    assert found.values("hybrid", "token_f1") == {"q1": 0.25}
+    assert found.values("hybrid", "nDCG@10") == {"q1": 1.0, "q2": 0.5}
+    with pytest.raises(RunUnreadable, match="it has nDCG@10, R@10, R@100, RR@10, citation_recall, token_f1"):
+        found.values("hybrid", "recall")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from evaluation.sets import read_set
+from evaluation.sets import read_set, sampled
 from store.errors import UsageError
 
 
@@ -93,3 +93,37 @@ def test_squads_word_for_unanswerable_is_known(tmp_path):
 
     assert {one.id: one.answerable for one in found.questions} == {"q1": True, "q2": False}
     assert found.says_answerable
+
+
+@pytest.mark.parametrize(
+    ("fields", "gold", "short"),
+    [
+        ({"quote": "It sleeps."}, ("It sleeps.",), ()),
+        (
+            {"quote": "No.", "outputs": [{"selected_sentences": ["A b .", "C ."]}, {"selected_sentences": ["D ."]}]},
+            ("A b . C .", "D ."),
+            (),
+        ),
+        ({"outputs": [{"selected_sentences": []}, {}, "x"], "quote": "It sleeps."}, ("It sleeps.",), ()),
+        ({"outputs": [{"selected_sentences": []}]}, (), ()),
+        ({"outputs": "none", "quote": ""}, (), ()),
+        ({"answers": ["France", " ", 7]}, (), ("France",)),
+        ({"answers": [{"text": " 5 hours ", "start": 3}, {"start": 1}]}, (), ("5 hours",)),
+        ({"answers": "France"}, (), ()),
+    ],
+)
+def test_what_an_answer_should_say_is_read_in_the_forms_that_sets_have(tmp_path, fields, gold, short):
+    (found,) = read_set(str(write_set(tmp_path, [{"_id": "q1", "text": "one", **fields}], QRELS))).questions
+
+    assert (found.gold, found.short_answers) == (gold, short)
+
+
+def test_a_sample_is_drawn_by_its_seed_and_keeps_the_order(tmp_path):
+    queries = [{"_id": f"q{number}", "text": "one", "answerable": False} for number in range(100)]
+    questions = read_set(str(write_set(tmp_path, queries, QRELS)))
+
+    drawn = [[one.id for one in sampled(questions, 10, seed).questions] for seed in (0, 0, 1)]
+
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(ids)) == 10 and ids == sorted(ids, key=lambda one: int(one[1:])) for ids in drawn)
+    assert sampled(questions, 100, 0) == sampled(questions, 1000, 0) == questions
