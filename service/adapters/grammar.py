@@ -18,21 +18,34 @@ GrammarKind = Literal["none", "gbnf", "json_schema"]
 
 _OBJECT_CHARS_MAX = 20_000
 _OPENS = re.compile(r'\s*\{\s*"sentences"\s*:\s*\[')
+_DOTTED = re.compile(
+    r"\b(?:[A-Za-z]\.){2,}|\b[A-Z][a-z]{0,2}\.(?= [A-Z])|[A-Za-z0-9_/-]*[A-Za-z_](?:\.[A-Za-z0-9_/-]+)+"
+)
+_DOTTED_MAX = 32
+_DOTTED_CHARS_MAX = 40
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-def gbnf(sources: int) -> str:
-    """The refusal, or sentences: each ends with markers of 1 to `sources`. No other bracket can be written, and after
-    the end of a sentence (a full stop before a space) comes nothing but its markers.
+def gbnf(sources: int, passages: str = "") -> str:
+    """The refusal, or sentences: each ends with markers of 1 to `sources`. No other bracket can be written, and after a
+    full stop comes nothing but markers, save in decimals and in words that the passages have with one inside
+    (`postgresql.conf`, `e.g.`): a small model that is not let end otherwise goes on after the stop, in nonsense.
     """
     ids = " | ".join(f'"{number}"' for number in range(1, sources + 1))
+    words = " | ".join(json.dumps(word) for word in _dotted(passages))
     return rf"""root ::= {json.dumps(REFUSAL)} | sentence ([ \n] sentence){{0,11}}
 sentence ::= start text* stop? " "? marker+ "."?
-start ::= [^\[\]\x00-\x20]
-text ::= [^\[\].!?。！？\x00-\x1F] | [.!?]+ [^\[\].!?。！？\x00-\x20]
+start ::= [^\[\].!?。！？\x00-\x20]{" | dotted" if words else ""}
+text ::= [^\[\].!?。！？\x00-\x1F] | "." [0-9]{" | dotted" if words else ""}
 stop ::= [.!?。！？]
 marker ::= "[" ({ids}) "]"
+{f"dotted ::= {words}" if words else ""}
 """  # noqa: RUF001
+
+
+def _dotted(text: str) -> list[str]:
+    found = dict.fromkeys(word[0] for word in _DOTTED.finditer(text) if len(word[0]) <= _DOTTED_CHARS_MAX)
+    return list(found)[:_DOTTED_MAX]
 
 
 def json_schema(sources: int) -> dict[str, Any]:

@@ -27,18 +27,18 @@ class OpenAIChat(ChatModel):
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
-            **self._held_to(asked.sources),
+            **self._held_to(asked),
         )
         return stream
 
-    def _held_to(self, sources: int) -> dict[str, Any]:
+    def _held_to(self, asked: Prompt) -> dict[str, Any]:
         """The grammar of an answer: llama.cpp reads `grammar`, vLLM `structured_outputs`; each ignores the other's."""
-        if not sources or self._grammar == "none":
+        if not asked.sources or self._grammar == "none":
             return {}
         if self._grammar == "gbnf":
-            rules = gbnf(sources)
+            rules = gbnf(asked.sources, asked.user)
             return {"extra_body": {"grammar": rules, "structured_outputs": {"grammar": rules}}}
-        schema = {"name": "answer", "strict": True, "schema": json_schema(sources)}
+        schema = {"name": "answer", "strict": True, "schema": json_schema(asked.sources)}
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
     def _said(self, item: Any) -> Said:

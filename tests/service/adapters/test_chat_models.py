@@ -314,7 +314,9 @@ def held_to(provider, grammar, lines, sources):
 
 def test_a_grammar_is_sent_where_llama_cpp_and_where_vllm_look_for_it(sources):
     body, pieces = held_to(Provider("openai"), "gbnf", openai_chunks(["The otter sleeps [1]."]), sources)
-    assert body["grammar"] == body["structured_outputs"]["grammar"] == gbnf(len(sources))
+    assert (
+        body["grammar"] == body["structured_outputs"]["grammar"] == gbnf(len(sources), body["messages"][1]["content"])
+    )
     assert pieces[0] == "The otter sleeps [1]."
 
 

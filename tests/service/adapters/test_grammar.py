@@ -28,6 +28,13 @@ def test_only_ids_that_were_sent_are_in_either_grammar():
     assert items == {"type": "integer", "enum": [1, 2, 3]}
 
 
+def test_words_with_a_stop_inside_are_those_of_the_passages():
+    assert 'dotted ::= "postgresql.conf" | "e.g." | "Dr."\n' in gbnf(
+        1, "Set postgresql.conf, e.g. as Dr. Who did. End."
+    )
+    assert "dotted" not in gbnf(1, "Plain. Words.")
+
+
 @given(st.data())
 def test_however_it_is_cut_each_sentence_comes_with_its_markers(data):
     text = answer(('It says "}]" and \\ {x}.', [1, 2]), ("Über 東京.", []), ("", [1]))
