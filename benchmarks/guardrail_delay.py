@@ -21,7 +21,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.lies import HONEST, Others, passages_of, sentences_of
+from benchmarks.lie_kinds import Place, lead_in
+from benchmarks.lies import sentences_of
+from benchmarks.passages import passages
 from evaluation.measures import percentile
 from indexer.build import Request, build
 from indexer.progress import Silent
@@ -58,10 +60,10 @@ class Timed:
         evidence: Sequence[Evidence],  # noqa: ARG002
     ) -> AsyncGenerator[Piece, None]:
         """A sentence, then the beginning of another that is never finished."""
-        own = sentences_of(sources[0].passage.text) or [sources[0].passage.text[:120]]
+        own = [one for one, _ in sentences_of(sources[0].passage.text)] or [sources[0].passage.text[:120]]
         sentence = self._dice.choice(own)
         if self._way == "reworded":
-            sentence = HONEST["introduced"](sentence, self._dice, Others([], [], [])) or sentence
+            sentence = lead_in(Place(sentence, sources[0].passage.text, (), "", None), self._dice) or sentence
         elif self._way == "far":
             words = sentence[:-1].split()
             sentence = "It is told here that " + " ".join(word for word in words if self._dice.random() < 0.6) + "."
@@ -102,10 +104,10 @@ def main() -> None:
     parser.add_argument("set", type=Path)
     parser.add_argument("--sentences", type=int, default=300, help="of each kind")
     asked = parser.parse_args()
-    passages = passages_of(asked.set)
-    questions = [one[0][:120] for text in passages if (one := sentences_of(text))][: asked.sentences]
+    texts = [one.text for one in passages(asked.set)]
+    questions = [one[0][:120] for text in texts for one in list(sentences_of(text))[:1]][: asked.sentences]
     with tempfile.TemporaryDirectory() as name:
-        rows = [json.dumps({"id": f"d{n}", "title": "", "text": text}) for n, text in enumerate(passages)]
+        rows = [json.dumps({"id": f"d{n}", "title": "", "text": text}) for n, text in enumerate(texts)]
         (Path(name) / "passages.jsonl").write_text("\n".join(rows))
         settings = IndexerSettings(index=Path(name) / "index", embedding_model="hash:256")
         build(IndexDirectory(settings.index), Request([str(Path(name) / "passages.jsonl")]), settings, Silent())

@@ -1,436 +1,186 @@
-"""How many lies the guardrail catches, and how many honest sentences it withholds, on passages that others wrote.
+"""What the guardrail catches: lies made by rule of sentences of real passages, five passages sent.
 
-    python -m benchmarks.lies ../shared/data/clapnq-a ../shared/data/covidqa-a corpus/pages [--limit 300] [--show]
+    python -m benchmarks.lies ../shared/data/clapnq-a ../shared/data/covidqa-a corpus/pages [--each 60] [--examples 3]
 
-Takes sentences of passages, makes lies of them in over twenty ways and honest rewordings in several, and has each
-judged with five passages sent, as `POST /v1/answer` does: by words and hard facts alone, and with the support scorer. A
-lie is caught if it is withheld, or, where only its marker is wrong, cites the right passage in the end.
+A lie counts as caught when the sentence is withheld; a wrong or invented marker also when it was repaired to a passage
+that has the sentence. Honest sentences are word for word or reworded by rule. The guardrail is the one that is set:
+FOOTNOTE_VERIFIER=none leaves the learned scorer out. Rules and word lists were made on squad2-a, scifact and
+hotpotqa-sample-a.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.sets import read_lines
-from service.contract import DocumentHeaderModel, PassageModel, Result, Scores
-from service.ground import check, parse
+from benchmarks.lie_kinds import HONEST, LIES, Kind, Place
+from benchmarks.passages import Text, passages, sources
+from service.contract import Result
+from service.ground import Draft, Finding, check, find_ignoring_space
 from service.sentences import units
 from service.settings import ServiceSettings
 from service.verifier import Verifier
 from service.wiring import verifier_of
 from store.analyzer import Analyzer
 from store.settings import load_settings
-from store.text import canonical
 
 SENT = 5
-"""Passages that an answer is made from."""
-
-PASSAGE_CHARS = 1200
-_SENTENCE = re.compile(r"[A-Z][^\n]{38,320}[.]\Z")
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b(?! [A-Z])")
-_NUMBER = re.compile(r"(?<![\w.,-])\d{1,4}(?![\w,-]|\.\d)")
-_YEAR = re.compile(r"(?<![\w.,-])(?:1[5-9]|20)\d\d(?![\w,-]|\.\d)")
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-_VERB = re.compile(r" (?:is|was|are|were|has|have|had|can|will) ")
+SENTENCES_MAX = 3_000
+"""Of each set; a kind that fits few sentences has fewer."""
+STRICT = ("number", "unit", "date", "name", "marker")
+"""Groups of which 99 in 100 are to be caught; of the others 90."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A sentence as a model might write it, about one passage.
+class Outcome:
+    """One sentence that was checked: `good` is caught for a lie, let through for an honest one."""
 
-    Args:
-        kind: what was done to it.
-        text: with its marker.
-        right: source numbers that may be cited for it; empty: nothing supports it.
-    """
-
+    group: str
     kind: str
-    text: str
-    right: frozenset[int]
+    good: bool
+    claim: str
+    source: str
+    finding: Finding
 
 
-Change = Callable[[str, random.Random, "Others"], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """What a lie may borrow: names and sentences of passages that are not sent, and of another that is."""
-
-    names: Sequence[str]
-    sentences: Sequence[str]
-    sent: Sequence[str]
-
-
-def _swap(pairs: Mapping[str, str]) -> Change:
-    """The first of these words that the sentence has, replaced by the other."""
-    both = {**pairs, **{other: one for one, other in pairs.items()}}
-    return _replace(both)
-
-
-def _replace(words: Mapping[str, str]) -> Change:
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})\b")
-
-    def change(sentence: str, dice: random.Random, others: Others) -> str | None:
-        del dice, others
-        found = pattern.search(sentence)
-        return None if found is None else sentence[: found.start()] + words[found.group()] + sentence[found.end() :]
-
-    return change
-
-
-def _number(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del others
-    found = [one for one in _NUMBER.finditer(sentence) if not _YEAR.fullmatch(one.group())]
-    if not found:
-        return None
-    one = dice.choice(found)
-    other = str(int(one.group()) + dice.choice([1, 2, 3, 7, 10]))
-    return sentence[: one.start()] + other + sentence[one.end() :]
-
-
-def _year(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del others
-    found = list(_YEAR.finditer(sentence))
-    if not found:
-        return None
-    one = dice.choice(found)
-    return sentence[: one.start()] + str(int(one.group()) + dice.choice([-10, -1, 1, 2, 10])) + sentence[one.end() :]
-
-
-def _name(sentence: str, dice: random.Random, others: Others) -> str | None:
-    found = [one for one in _NAME.finditer(sentence) if one.group() not in _MONTHS]
-    names = [name for name in others.names if name not in sentence]
-    if not found or not names:
-        return None
-    one = dice.choice(found)
-    return sentence[: one.start()] + dice.choice(names) + sentence[one.end() :]
-
-
-def _roles(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    found = list(dict.fromkeys(one.group() for one in _NAME.finditer(f"the {sentence}")))
-    if len(found) < 2:
-        return None
-    first, second = found[:2]
-    turned = {first: second, second: first}
-    return re.sub(rf"\b(?:{first}|{second})\b", lambda one: turned[one.group()], sentence)
-
-
-def _negated(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    found = re.search(
-        r" (?:is|was|are|were|can|will|should|must|has been|have been)(?= )(?! not| never| no )", sentence
-    )
-    return None if found is None else f"{sentence[: found.end()]} not{sentence[found.end() :]}"
-
-
-def _affirmed(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    changed = re.sub(r" (?:not|never)(?= )", "", sentence, count=1)
-    return None if changed == sentence else changed
-
-
-def _fused(sentence: str, dice: random.Random, others: Others) -> str | None:
-    found = _VERB.search(sentence)
-    ends = [(other, verb) for other in others.sent if (verb := _VERB.search(other))]
-    if found is None or not ends:
-        return None
-    other, verb = dice.choice(ends)
-    return sentence[: found.start()] + other[verb.start() :]
-
-
-def _quoted(sentence: str, dice: random.Random, others: Others) -> str | None:
-    words = list(re.finditer(r"\b[a-z]{5,}\b", sentence))
-    borrowed = [word for other in others.sentences for word in re.findall(r"\b[a-z]{6,}\b", other)]
-    borrowed = [word for word in borrowed if word not in sentence]
-    if not words or not borrowed:
-        return None
-    one = dice.choice(words)
-    changed = sentence[: one.start()] + dice.choice(borrowed) + sentence[one.end() :]
-    return f'The passage says "{changed[:-1]}".'
-
-
-def _without(pattern: str) -> Change:
-    found = re.compile(pattern)
-
-    def change(sentence: str, dice: random.Random, others: Others) -> str | None:
-        del dice, others
-        changed = found.sub("", sentence, count=1)
-        return None if changed == sentence or len(changed) < 30 else changed[0].upper() + changed[1:]
-
-    return change
-
-
-def _with_clause(sentence: str, dice: random.Random, others: Others) -> str | None:
-    clauses = [
-        ", which made it known all over Europe",
-        ", as several later studies confirmed",
-        " because its owner had asked for it",
-        ", mostly for reasons of cost",
-        " and was sold shortly afterwards",
-        ", although nobody had expected that",
-    ]
-    del others
-    return f"{sentence[:-1]}{dice.choice(clauses)}."
-
-
-def _made_up(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del sentence
-    return dice.choice(others.sentences) if others.sentences else None
-
-
-LIES: Mapping[str, Mapping[str, Change]] = {
-    "swap": {
-        "number": _number,
-        "magnitude": _swap({"million": "billion", "hundred": "thousand"}),
-        "year": _year,
-        "month": _replace({month: _MONTHS[(at + 4) % len(_MONTHS)] for at, month in enumerate(_MONTHS)}),
-        "unit": _swap(
-            {
-                "km": "miles",
-                "kilometres": "miles",
-                "kilometers": "feet",
-                "meters": "yards",
-                "metres": "inches",
-                "minutes": "hours",
-                "seconds": "milliseconds",
-                "days": "weeks",
-                "months": "years",
-                "kg": "mg",
-                "mg": "g",
-                "percent": "degrees",
-            }
-        ),
-        "name": _name,
-    },
-    "rest": {
-        "negation added": _negated,
-        "negation removed": _affirmed,
-        "opposite": _swap(
-            {
-                "increase": "decrease",
-                "increased": "decreased",
-                "increases": "decreases",
-                "higher": "lower",
-                "high": "low",
-                "large": "small",
-                "before": "after",
-                "first": "last",
-                "north": "south",
-                "northern": "southern",
-                "early": "late",
-                "more": "less",
-                "most": "least",
-                "best": "worst",
-                "success": "failure",
-                "true": "false",
-                "maximum": "minimum",
-                "above": "below",
-                "always": "never",
-                "enabled": "disabled",
-                "positive": "negative",
-                "inside": "outside",
-                "old": "new",
-                "won": "lost",
-            }
-        ),
-        "scope": _replace({"some": "all", "many": "all", "several": "all", "often": "always", "usually": "always"}),
-        "quantifier": _swap({"few": "many", "a few": "most", "rarely": "often"}),
-        "modality": _replace({"may": "must", "might": "will", "could": "will", "should": "must", "can": "must"}),
-        "comparison": _swap({"more than": "less than", "at least": "at most", "up to": "at least", "over": "under"}),
-        "ordinal": _swap({"second": "third", "fourth": "fifth", "sixth": "seventh"}),
-        "superlative": _swap({"largest": "smallest", "highest": "lowest", "oldest": "youngest", "longest": "shortest"}),
-        "exception dropped": _without(r",? (?:except|unless|other than|apart from) [^.,;]+"),
-        "condition dropped": _without(r",? (?:only if|if|provided that) [^.,;]+"),
-        "roles swapped": _roles,
-        "fused sources": _fused,
-        "quote altered": _quoted,
-        "clause added": _with_clause,
-        "made up": _made_up,
-    },
-}
-
-SYNONYMS = {
-    "also": "additionally",
-    "because": "since",
-    "however": "but",
-    "such as": "like",
-    "in order to": "to",
-    "approximately": "about",
-    "located": "situated",
-    "usually": "generally",
-    "begin": "start",
-    "began": "started",
-    "known as": "called",
-    "due to": "because of",
-    "within": "in",
-    "although": "though",
-}
-
-
-def _separators(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    changed = re.sub(r"(?<=\d),(?=\d{3}\b)", "", sentence)
-    return None if changed == sentence else changed
-
-
-def _date(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    months = "|".join([*_MONTHS, "May"])
-    changed = re.sub(rf"\b({months}) (\d{{1,2}}), (\d{{4}})", r"\2 \1 \3", sentence)
-    return None if changed == sentence else changed
-
-
-def _unchanged(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    return sentence
-
-
-def _introduced(sentence: str, dice: random.Random, others: Others) -> str | None:
-    del dice, others
-    return f"According to the passage, {sentence}"
-
-
-HONEST: Mapping[str, Change] = {
-    "verbatim": _unchanged,
-    "clause dropped": _without(r", which [^.,;]+"),
-    "parenthesis dropped": _without(r" \([^()]*\)"),
-    "synonym": _replace(SYNONYMS),
-    "without separators": _separators,
-    "date rewritten": _date,
-    "introduced": _introduced,
-}
-
-
-def told_of(passages: Sequence[str], limit: int, seed: int) -> Iterator[tuple[list[str], Told]]:
-    """Sentences, honest and not, each with the passages that were sent."""
-    dice = random.Random(seed)  # a sample, not a secret
-    order = list(passages)
-    dice.shuffle(order)
-    counts: collections.Counter[str] = collections.Counter()
-    for at in range(len(order) - 2 * SENT):
-        sent, unsent = order[at : at + SENT], order[at + SENT : at + 2 * SENT]
-        own = sentences_of(sent[0])
-        if not own:
+def places(texts: Sequence[Text], rng: random.Random) -> Iterator[tuple[Place, list[Result], int]]:
+    """Sentences in random order, each with the passages sent (neighbours of its own first) and its own's number."""
+    found = [(row, one) for row, text in enumerate(texts) for one in sentences_of(text.text)]
+    rng.shuffle(found)
+    for row, (sentence, following) in found:
+        near = [at % len(texts) for at in range(row - 2, row + 3) if at % len(texts) != row]
+        rows = [row, *dict.fromkeys(near)][:SENT]
+        rng.shuffle(rows)
+        others = tuple(texts[one].text for one in rows if one != row)
+        if any(sentence in other for other in others):
             continue
-        sentence = dice.choice(own)
-        others = Others(
-            names=sorted({one for text in unsent for one in _NAME.findall(text)} - set(_MONTHS)),
-            sentences=[one for text in unsent for one in sentences_of(text)],
-            sent=[one for text in sent[1:] for one in sentences_of(text)],
-        )
-        dice.shuffle(sent)
-        right = frozenset(number for number, text in enumerate(sent, 1) if sentence in text)
-        for one in _all_told(sentence, sent, right, dice, others):
-            counts[one.kind] += 1
-            if counts[one.kind] <= limit:
-                yield sent, one
+        unsent = texts[(row + len(texts) // 2) % len(texts)].text
+        place = Place(sentence, texts[row].text, others, unsent, following)
+        yield place, sources([texts[one] for one in rows]), rows.index(row) + 1
 
 
-def _all_told(
-    sentence: str, sent: Sequence[str], right: frozenset[int], dice: random.Random, others: Others
-) -> Iterator[Told]:
-    """Everything that is made of one sentence."""
-    own = min(right)
-    for group, kinds in LIES.items():
-        for kind, change in kinds.items():
-            lie = change(sentence, dice, others)
-            if lie is not None and lie != sentence and not any(lie[:-1] in text for text in sent):
-                yield Told(f"{group}: {kind}", f"{lie[:-1]} [{own}].", frozenset())
-    wrong = next((number for number in range(1, SENT + 1) if number not in right), None)
-    if wrong is not None:
-        yield Told("swap: wrong marker", f"{sentence[:-1]} [{wrong}].", right)
-    yield Told("swap: invented marker", f"{sentence[:-1]} [{SENT + 4}].", right)
-    for kind, change in HONEST.items():
-        said = change(sentence, dice, others)
-        if said is not None and (kind == "verbatim" or said != sentence):
-            yield Told(f"honest: {kind}", f"{said[:-1]} [{own}].", right)
+def sentences_of(text: str) -> Iterator[tuple[str, str | None]]:
+    """Whole sentences of prose, each with the one after it in the same paragraph."""
+    found = [one for one in units(text) if one.kind == "prose"]
+    for number, one in enumerate(found):
+        sentence = text[one.start : one.end]
+        whole = sentence[:1].isupper() and sentence.endswith(".") and "\n" not in sentence and "[" not in sentence
+        if not whole or not 40 <= len(sentence) <= 320 or sentence.count('"') % 2:
+            continue
+        after = text[found[number + 1].start : found[number + 1].end] if number + 1 < len(found) else ""
+        beside = number + 1 < len(found) and not text[one.end : found[number + 1].start].strip(" ")
+        yield sentence, after if beside and after.endswith(".") and "\n" not in after else None
 
 
-def sentences_of(text: str) -> list[str]:
-    """Whole sentences of prose, none with a bracket, as they stand in the text."""
-    found = (" ".join(text[one.start : one.end].split()) for one in units(text) if one.kind == "prose")
-    return [one for one in found if _SENTENCE.match(one) and one in text and "[" not in one]
+def run(texts: Sequence[Text], *, each: int, seed: int, verifier: Verifier | None) -> list[Outcome]:
+    """Checks up to `each` sentences of every kind. Deterministic."""
+    analyzer = Analyzer()
+    outcomes: list[Outcome] = []
+    left = {kind.name: each for kind in LIES} | dict.fromkeys(HONEST, each)
+    for tries, (place, sent, number) in enumerate(places(texts, random.Random(seed)), 1):
+        rng = random.Random(f"{seed} {place.sentence}")
+        for kind in LIES:
+            claim = kind.make(place, rng) if left[kind.name] > 0 else None
+            if claim is not None and (kind.group == "marker" or _differs(claim, place)):
+                finding = check(Draft(claim, _markers(kind, number), "", " "), sent, analyzer, verifier)
+                outcomes.append(
+                    Outcome(
+                        kind.group,
+                        kind.name,
+                        _caught(kind, claim, number, finding, sent),
+                        claim,
+                        place.sentence,
+                        finding,
+                    )
+                )
+                left[kind.name] -= 1
+        for name, rule in HONEST.items():
+            claim = rule(place, rng) if left[name] > 0 else None
+            if claim is not None:
+                finding = check(Draft(claim, (number,), "", " "), sent, analyzer, verifier)
+                outcomes.append(Outcome("honest", name, finding.verdict == "supported", claim, place.sentence, finding))
+                left[name] -= 1
+        if not any(left.values()) or tries >= SENTENCES_MAX:
+            break
+    return outcomes
 
 
-def judged(sent: Sequence[str], one: Told, analyzer: Analyzer, verifier: Verifier | None) -> bool:
-    """Whether the guardrail did right: let an honest sentence pass, did not let a lie."""
-    sources = [_result(text, number) for number, text in enumerate(sent, 1)]
-    found = check(parse(one.text, sources), sources, analyzer, verifier)
-    cited = {support.source for support in found.supports}
-    if one.kind.startswith("honest"):
-        return found.verdict == "supported"
-    return found.verdict != "supported" or (bool(cited) and cited <= one.right)
+def _differs(claim: str, place: Place) -> bool:
+    plain = re.sub(r"\W+", " ", claim.strip("\u201c\u201d")).strip()
+    return plain not in re.sub(r"\W+", " ", place.all_sent) and plain != claim.strip()[:0]
 
 
-def _result(text: str, number: int) -> Result:
-    key = f"d{number}"
-    passage = PassageModel(id=f"p{number}", document_id=key, text=text, start=0, end=len(text), section=[])
-    header = DocumentHeaderModel(id=key, version="v", title="", metadata={})
-    return Result(rank=number, score=1.0, scores=Scores(fused=1.0), passage=passage, document=header)
+def _markers(kind: Kind, number: int) -> tuple[int, ...]:
+    wrong = number % SENT + 1
+    return {"right": (number,), "wrong": (wrong,), "invented": (SENT + 3,), "both": (number, SENT + 3)}[kind.markers]
 
 
-def passages_of(folder: Path) -> list[str]:
-    """Passages of a BEIR-style folder, or of a folder of Markdown pages."""
-    if folder.is_dir() and any(folder.glob("corpus.jsonl*")):
-        texts = [row["text"] for row in read_lines(next(folder.glob("corpus.jsonl*")))]
-    else:
-        texts = [path.read_text() for path in sorted(folder.rglob("*.md"))]
-    parts = []
-    for text in map(canonical, texts):
-        found = units(text)
-        at = 0
-        while at < len(found):
-            end = at
-            while end + 1 < len(found) and found[end + 1].end - found[at].start <= PASSAGE_CHARS:
-                end += 1
-            parts.append(text[found[at].start : found[end].end])
-            at = end + 1
-    return [part for part in dict.fromkeys(parts) if len(part) > 200]
+def _caught(kind: Kind, claim: str, number: int, finding: Finding, sent: Sequence[Result]) -> bool:
+    if finding.verdict != "supported":
+        return True
+    if kind.group != "marker":
+        return False
+    right = {number} | {one for one, result in enumerate(sent, 1) if find_ignoring_space(result.passage.text, claim)}
+    return finding.repaired and {support.source for support in finding.supports} <= right
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", type=Path, nargs="+")
-    parser.add_argument("--limit", type=int, default=300, help="sentences of a kind, for each set")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--show", action="store_true", help="print what was judged wrongly")
+    parser.add_argument("sets", type=Path, nargs="+", help="folders with corpus.jsonl, qa.jsonl or HTML pages")
+    parser.add_argument("--each", type=int, default=60, help="sentences of a kind from each set")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--examples", type=int, default=0, help="wrong verdicts of each kind to print")
     asked = parser.parse_args()
-    analyzer, verifier = Analyzer(), verifier_of(load_settings(ServiceSettings, index=None))
-    ways: dict[str, Verifier | None] = {"hard checks": None}
-    if verifier is not None:
-        ways["with scorer"] = verifier
-    right: dict[str, dict[str, list[bool]]] = {way: collections.defaultdict(list) for way in ways}
-    for folder in asked.sets:
-        for sent, one in told_of(passages_of(folder), asked.limit, asked.seed):
-            for way, scorer in ways.items():
-                good = judged(sent, one, analyzer, scorer)
-                right[way][one.kind].append(good)
-                right[way][f"{one.kind.partition(':')[0]}: ALL"].append(good)
-                if asked.show and not good:
-                    print(f"{way} | {one.kind} | {one.text}")
-    print(f"{'':28}{'n':>7}" + "".join(f"{way:>14}" for way in ways))
-    for kind in sorted(right["hard checks"], key=lambda kind: (kind.partition(":")[0], "ALL" in kind, kind)):
-        shares = (sum(one[kind]) / len(one[kind]) for one in right.values())
-        print(f"{kind:28}{len(right['hard checks'][kind]):>7}" + "".join(f"{share:>14.3f}" for share in shares))
+    verifier = verifier_of(load_settings(ServiceSettings, index=None))
+    outcomes = [
+        one
+        for folder in asked.sets
+        for one in run(passages(folder), each=asked.each, seed=asked.seed, verifier=verifier)
+    ]
+    print("\n".join([*table(outcomes), *examples(outcomes, asked.examples)]))
+
+
+def table(outcomes: Sequence[Outcome]) -> list[str]:
+    """Rates by group and kind; honest sentences last."""
+    groups = dict.fromkeys([*STRICT, *(one.group for one in outcomes if one.group != "honest")])
+    rows = []
+    for group in groups:
+        members = [one for one in outcomes if one.group == group]
+        if members:
+            rows.append(f"{_rate(members):6.1%} caught of {len(members):5}  {group.upper()}")
+            rows += [f"   {_rate(part):6.1%} of {len(part):4}  {kind}" for kind, part in _by_kind(members).items()]
+    rest = [one for one in outcomes if one.group not in (*STRICT, "honest")]
+    strict = [one for one in outcomes if one.group in STRICT]
+    honest = [one for one in outcomes if one.group == "honest"]
+    rows.append(f"{_rate(strict):6.1%} caught of {len(strict):5}  {', '.join(STRICT)} (wanted: 99 %)")
+    rows.append(f"{_rate(rest):6.1%} caught of {len(rest):5}  the rest (wanted: 90 %)")
+    rows.append(f"{1 - _rate(honest):6.1%} withheld of {len(honest):5} honest sentences (wanted: at most 5 %)")
+    rows += [f"   {1 - _rate(part):6.1%} of {len(part):4}  {kind}" for kind, part in _by_kind(honest).items()]
+    return rows
+
+
+def _by_kind(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    found: dict[str, list[Outcome]] = defaultdict(list)
+    for one in outcomes:
+        found[one.kind].append(one)
+    return found
+
+
+def _rate(outcomes: Sequence[Outcome]) -> float:
+    return sum(one.good for one in outcomes) / len(outcomes) if outcomes else 1.0
+
+
+def examples(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
+    """Some wrong verdicts of each kind."""
+    for kind, part in _by_kind([one for one in outcomes if not one.good]).items():
+        for one in part[:count]:
+            told = f"{one.finding.verdict} {one.finding.reason or ''} {one.finding.score:.2f}"
+            yield f"\n[{kind}] {told}\n  claim:  {one.claim}\n  source: {one.source}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from service.adapters.generator import Generator, Piece
 from service.adapters.prompt import REFUSAL
 from service.contract import AnswerResponse, Result, Usage
 from service.evidence import Evidence
-from service.ground import no_claim_reason, parse
+from service.framing import no_claim_reason
+from service.ground import parse
 from service.sentences import SentenceStream
 from store.text import canonical
 

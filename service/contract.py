@@ -21,8 +21,8 @@ FinishReason = Literal["stop", "length", "deadline", "provider_error", "cancelle
 GuardrailMode = Literal["verified", "flagged"]
 Reason = Literal[
     "no_words",  # no claim: no letter, no digit
-    "heading",  # no claim: a heading without names and numbers
-    "introduction",  # no claim: it introduces a list, without names and numbers
+    "heading",  # no claim: a heading of framing words
+    "introduction",  # no claim: framing words before a list or an answer, ending in a colon
     "unknown_marker",  # the sentence cites a passage that was not sent
     "no_citation",  # it makes a claim and cites nothing that supports it
     "not_supported",  # the cited passage does not support it
@@ -32,9 +32,10 @@ Reason = Literal[
     "name_mismatch",  # a name in it is not there
     "negation_mismatch",  # it negates what the passage affirms, or the other way round
     "opposite_mismatch",  # it says increase where the passage says decrease
-    "role_mismatch",  # two names in it have changed places
     "modality_mismatch",  # it says must where the passage says should, or is sure where the passage is not
     "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
+    "order_mismatch",  # what stands before and after a word there changed places: who does what to whom
+    "quote_not_exact",  # what it puts in quotation marks is not a part of the cited passage
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage
     "unsafe_markup",  # it would show an image, run HTML, or link elsewhere than to a cited source

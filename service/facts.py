@@ -6,17 +6,52 @@ names hold in any language; words of dates, opposites, obligation and scope are 
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 import Stemmer
 
 from service.contract import Reason
+from service.fact_words import (
+    ADDS,
+    ALL,
+    BOUNDS,
+    BRACKETS,
+    DATES,
+    DENIES,
+    EXCEPTING,
+    FUNCTION_WORDS,
+    HELD,
+    HOW_MANY,
+    ISO_DATE,
+    LITTLE,
+    MAY,
+    MONTH_FIRST,
+    MONTH_MAY,
+    MONTHS,
+    MULTIPLES,
+    MUST,
+    ONE_OF,
+    OPPOSITES,
+    ORDINAL,
+    ORDINALS,
+    PLACE_WORDS_MAX,
+    POINTS,
+    PRONOUN,
+    QUANTITIES,
+    SECONDS,
+    SEPARATED,
+    SHOULD,
+    SOME,
+    SPELLED,
+    SPELLED_NUMBER,
+    SUPERLATIVE,
+    UNITS,
+)
+from service.word_order import cased_tokens, changed, exchanged, neighbours_exchanged, tokens
 
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<before>[$€£¥])?\s?(?P<number>\d+(?:[.,:]\d+)*)(?P<after>\s?(?:[%°]\s?[CF]?|[^\W\d_]+))?"
@@ -24,109 +59,8 @@ _NUMBER = re.compile(
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-_WORD_OR_NUMBER = re.compile(rf"{_WORD.pattern}|{_DIGITS.pattern}")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
 _SENTENCE_STARTS = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*\d.)]+\s+)?)[\"'(\[\u201c]*$")
-
-
-def _listed(words: str) -> tuple[str, ...]:
-    return tuple(words.split())
-
-
-_ONES = _listed(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-_TENS = _listed("twenty thirty forty fifty sixty seventy eighty ninety")
-_SPELLED = {word: value for value, word in enumerate(_ONES)} | {word: 10 * at for at, word in enumerate(_TENS, 2)}
-del _SPELLED["one"]  # a pronoun as often
-_MULTIPLES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-
-_UNITS: Mapping[str, str] = {
-    form: name
-    for name, forms in {
-        "%": "% percent per-cent percentage",
-        "$": "$ usd dollar",
-        "€": "€ eur euro",
-        "£": "£ gbp pound",
-        "°C": "°c celsius centigrade",
-        "°F": "°f fahrenheit",
-        "km": "km kilometer kilometre",
-        "m": "m meter metre",
-        "cm": "cm centimeter centimetre",
-        "mm": "mm millimeter millimetre",
-        "mile": "mile mi",
-        "foot": "foot feet ft",
-        "inch": "inch inche",
-        "kg": "kg kilogram kilo",
-        "g": "g gram",
-        "mg": "mg milligram",
-        "tonne": "t ton tonne",
-        "lb": "lb lbs",
-        "l": "l liter litre",
-        "ml": "ml milliliter millilitre",
-        "ns": "ns nanosecond",
-        "us": "us µs microsecond",
-        "ms": "ms millisecond msec",
-        "s": "s sec second",
-        "min": "min minute",
-        "h": "h hr hour",
-        "day": "day d",
-        "week": "week",
-        "month": "month",
-        "year": "year yr",
-        "bit": "bit",
-        "byte": "byte",
-        "KB": "kb kib kilobyte",
-        "MB": "mb mib megabyte",
-        "GB": "gb gib gigabyte",
-        "TB": "tb tib terabyte",
-        "Hz": "hz hertz",
-        "MHz": "mhz megahertz",
-        "GHz": "ghz gigahertz",
-        "W": "w watt",
-        "kW": "kw kilowatt",
-        "V": "v volt",
-    }.items()
-    for form in forms.split()
-}
-
-_DATES = frozenset(  # "may" and "march" are other words as often
-    _listed(
-        "january february april june july august september october november december "
-        "monday tuesday wednesday thursday friday saturday sunday"
-    )
-)
-
-_OPPOSITES = """
-increase/decrease rise/fall raise/lower grow/shrink more/less more/fewer higher/lower greater/smaller larger/smaller
-longer/shorter faster/slower quicker/slower before/after above/below over/under maximum/minimum max/min most/least
-first/last early/late earlier/later start/end begin/end open/close enable/disable allow/forbid allow/prevent
-permit/prohibit accept/reject include/exclude true/false with/without win/lose buy/sell gain/lose import/export
-upper/lower inside/outside internal/external ascending/descending succeed/fail success/failure add/remove create/delete
-cause/prevent mandatory/optional required/optional public/private safe/unsafe possible/impossible same/different
-lock/unlock
-north/south northern/southern east/west eastern/western left/right hot/cold positive/negative odd/even male/female
-agree/disagree legal/illegal known/unknown visible/hidden old/new strong/weak good/bad better/worse best/worst
-expand/contract accelerate/slow connect/disconnect encourage/discourage support/oppose approve/reject
-"""
-_MUST = frozenset(_listed("must shall required mandatory obliged needs"))
-_SHOULD = frozenset(_listed("should ought recommended advised"))
-_MAY = frozenset(_listed("may might could optional optionally possibly perhaps probably likely"))
-_ALL = frozenset(_listed("all every each always only solely exclusively entirely completely everyone everything whole"))
-_SOME = frozenset(_listed("some sometimes partly partially rarely seldom occasionally"))
-_CONDITIONS = frozenset(_listed("if unless except provided"))
-_WEAK = _SHOULD | _MAY
-_NOT = frozenset(_listed("not no never none neither nor cannot without"))
-_LIGHT = frozenset(
-    _listed(
-        "a an the any be been being is are was were to of in on at by for have has had do does did yet also so very "
-        "much that this it its their his her"
-    )
-)
-"""Words that a negation or a modal verb is not said of."""
-_WHOLE = _listed("true case correct fact evidence proof clear certain likely possible believed think known")
-"""Where one of these is negated, what follows it is."""
 
 
 def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
@@ -137,34 +71,158 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
         quote: the stretch of a passage that should support it.
         header: its document's title and section path, which may lend names and years.
     """
+    claim, quote = plain(claim), plain(quote)
     context = f"{header}\n{quote}"
-    if not set(_numbers(claim)) <= set(_numbers(quote)) | _years(header) or _repeated(claim, context):
+    if _numbers_differ(claim, quote, header):
         return "number_mismatch"
     if _units_differ(claim, quote):
         return "unit_mismatch"
     said, shown = _words(claim), _words(quote)
-    if not (said & _DATES) <= (shown | _words(header)) & _DATES:
+    if not said.keys() & DATES <= (shown.keys() | _words(header).keys()) & DATES:
         return "date_mismatch"
-    if _unknown_names(claim, context):
+    if _unknown_names(claim, context) or _repeated_names(claim, quote, header):
         return "name_mismatch"
-    if _negated_otherwise(claim, quote):
-        return "negation_mismatch"
     if _opposed(said, shown):
         return "opposite_mismatch"
-    if _roles_exchanged(claim, quote):
-        return "role_mismatch"
-    return _strength(claim, quote)
+    strength = _strength(claim, spoken_of(claim, quote))
+    if strength is not None:
+        return strength
+    words, others = cased_tokens(claim), cased_tokens(quote)
+    for here, there in changed(tokens(claim), tokens(quote)):
+        if reason := _in_its_place(words[here], others[there]):
+            return reason
+    return "order_mismatch" if exchanged(_stems(claim), _stems(quote)) else None
 
 
-def _repeated(claim: str, context: str) -> bool:
-    """Whether a number in digits, or a month, stands in the claim more often than in the context: one took another's
-    place.
+def _in_its_place(here: list[str], there: list[str]) -> Reason | None:
+    """What a stretch of the claim says otherwise than the stretch that stands in its place in the quote."""
+    if not here or not there or max(len(here), len(there)) > PLACE_WORDS_MAX:
+        return None
+    numbers, others = (_numbers(" ".join(words)) for words in (here, there))
+    if numbers and others and not numbers & others:
+        return "number_mismatch"
+    units, other_units = ({_unit(one) for one in words} - {None} for words in (here, there))
+    if units and other_units and not units & other_units:
+        return "unit_mismatch"
+    names, other_names = ({one for one in words if _is_name(one)} for words in (here, there))
+    if names and other_names and not _share(names, other_names):
+        return "name_mismatch"
+    said, shown = ({one.casefold() for one in words} for words in (here, there))
+    if said & MUST and not shown & MUST:
+        return "modality_mismatch"
+    if shown & (MAY | {"can"}) and not said & (MAY | {"can", "able", "should"}):
+        return "modality_mismatch"
+    if said & QUANTITIES and shown & QUANTITIES and not said & shown:
+        return "scope_mismatch"
+    return None
+
+
+def _is_name(word: str) -> bool:
+    return word[0].isupper() and word.casefold() not in FUNCTION_WORDS
+
+
+def _share(names: set[str], others: set[str]) -> bool:
+    """Whether two sets of names have one alike, or one the letters that the other begins its words with."""
+    folded, other_folded = ({one.casefold() for one in part} for part in (names, others))
+    letters = {"".join(sorted(one[0] for one in part)) for part in (folded, other_folded)}
+    short = any("".join(sorted(one)) in letters for one in folded | other_folded)
+    return bool(folded & other_folded) or short or any(one[:4] == other[:4] for one in folded for other in other_folded)
+
+
+def spoken_of(claim: str, quote: str) -> str:
+    """The quote without brackets and clauses that the claim leaves out whole and that add to it: what they say of
+    certainty and scope is not said of the rest.
     """
-    said, shown = (
-        Counter([*map(_in_digits, _DIGITS.findall(text)), *(word for word in _spoken(text) if word in _DATES)])
-        for text in (claim, context)
-    )
-    return any(count > max(shown[one], 1) for one, count in said.items())
+    said = f" {' '.join(tokens(claim))} "
+    quote = BRACKETS.sub(lambda one: one.group() if f" {' '.join(tokens(one.group()))} " in said else " ", quote)
+    words, shown = cased_tokens(quote), tokens(quote)
+    kept: list[str] = []
+    at = 0
+    for here, there in changed(tokens(claim), shown):
+        clause = shown[there]
+        adds = clause[:1] == [","] and bool(ADDS.intersection(clause[1:3])) and not DENIES.intersection(clause)
+        whole = there.stop == len(shown) or clause[-1:] == [","]
+        if here.start == here.stop and adds and whole:
+            kept += words[at : there.start]
+            at = there.stop
+    return " ".join(kept + words[at:])
+
+
+@lru_cache(maxsize=512)
+def plain(text: str) -> str:
+    """The text with dates, percentages, and numbers in words or with separators in one form each."""
+    text = ISO_DATE.sub(_spelled_date, text)
+    text = MONTH_FIRST.sub(r"\2 \1 \3", text)
+    text = SEPARATED.sub(lambda match: match.group().replace(",", ""), text)
+    text = re.sub(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)", lambda match: "%" if match.group().strip() else "", text)
+    return SPELLED_NUMBER.sub(_in_figures, text)
+
+
+def _spelled_date(match: re.Match[str]) -> str:
+    year, month, day = (int(part) for part in match.groups())
+    return f"{day} {MONTHS[month - 1]} {year}" if 1 <= month <= 12 else match.group()
+
+
+def _in_figures(match: re.Match[str]) -> str:
+    value = 0
+    for word in re.split(r"[ -]", match.group().casefold()):
+        value += SPELLED.get(word, 1)  # "one" is not among them: it stands for somebody as often
+    return str(value)
+
+
+def _stems(text: str) -> list[str]:
+    return [_stem(one) for one in tokens(text)]
+
+
+def _numbers_differ(claim: str, quote: str, header: str) -> bool:
+    known = _numbers(quote) | _years(header)
+    if not _numbers(claim) <= known or not _ordinals(claim) <= _ordinals(f"{header} {quote}"):
+        return True
+    said, shown = (Counter(map(_in_digits, _DIGITS.findall(text))) for text in (claim, quote))
+    if any(count > max(shown[number], 1) for number, count in said.items() if shown[number]):
+        return True
+    words, others = tokens(claim), tokens(quote)
+    return neighbours_exchanged(words, others) or _out_of_place(words, others)
+
+
+def _ordinals(text: str) -> set[int]:
+    text = SECONDS.sub(" ", text.casefold())
+    found = {ORDINALS[word] for word in _WORD.findall(text) if word in ORDINALS}
+    return found | {int(number) for number in ORDINAL.findall(text)}
+
+
+def _out_of_place(said: list[str], shown: list[str]) -> bool:
+    """Whether a number has beside it only words from which another number parts it in the quote."""
+    at: dict[str, list[int]] = {}
+    for position, word in enumerate(shown):
+        at.setdefault(word, []).append(position)
+    numbers = [position for position, word in enumerate(shown) if word[0].isdigit()]
+    if len(numbers) < 2 or {shown[one] for one in numbers} <= set(said):
+        return False
+    governed = Counter(shown[one - 1] for one in numbers if one)
+    for position, word in enumerate(said):
+        if not word[0].isdigit() or word not in at:
+            continue
+        before = next((one for one in reversed(said[:position]) if one in at and one not in LITTLE), None)
+        after = next((one for one in said[position + 1 :] if one in at and one not in LITTLE), None)
+        sides = [(one, side) for one, side in ((before, -1), (after, 1)) if one is not None]
+        governor = said[position - 1] if position else ""
+        if governed[governor] == 1 and any(one and shown[one - 1] == governor for one in at[word]):
+            continue  # a phrase of its own, which may stand elsewhere
+        if sides and not any(_beside(at[word], at[one], one, side, numbers) for one, side in sides):
+            return True
+    return False
+
+
+def _beside(places: list[int], neighbours: list[int], neighbour: str, side: int, numbers: list[int]) -> bool:
+    for here in places:
+        for there in neighbours:
+            low, high = min(here, there), max(here, there)
+            parted = any(low < one < high for one in numbers)
+            turned = neighbour[0].isdigit() and (there - here) * side < 0
+            if not parted and not turned:
+                return True
+    return False
 
 
 def _numbers(text: str) -> set[str]:
@@ -172,13 +230,13 @@ def _numbers(text: str) -> set[str]:
     found = {_in_digits(match.group(), _multiple(text[match.end() :])) for match in _DIGITS.finditer(text)}
     total: int | None = None
     for word in [*_WORD.findall(text.casefold().replace("-", " ")), ""]:
-        if word in _SPELLED:
-            joins = total is not None and total >= 20 and total % 10 == 0 and _SPELLED[word] < 10
+        if word in SPELLED:
+            joins = total is not None and total >= 20 and total % 10 == 0 and SPELLED[word] < 10
             if total is not None and not joins:
                 found.add(str(total))
-            total = _SPELLED[word] + (total or 0) if joins else _SPELLED[word]
-        elif word in _MULTIPLES and total is not None:
-            total *= _MULTIPLES[word]
+            total = SPELLED[word] + (total or 0) if joins else SPELLED[word]
+        elif word in MULTIPLES and total is not None:
+            total *= MULTIPLES[word]
         elif total is not None:
             found.add(str(total))
             total = None
@@ -196,7 +254,7 @@ def _in_digits(digits: str, factor: int = 1) -> str:
 
 def _multiple(following: str) -> int:
     word = re.match(r"[ -]?([a-z]+)", following)
-    return 1 if word is None else _MULTIPLES.get(word.group(1), 1)
+    return 1 if word is None else MULTIPLES.get(word.group(1), 1)
 
 
 def _years(header: str) -> set[str]:
@@ -205,6 +263,8 @@ def _years(header: str) -> set[str]:
 
 def _units_differ(claim: str, quote: str) -> bool:
     """Whether a number has one unit in the claim, and only others in the quote."""
+    if len(POINTS.findall(claim)) > len(POINTS.findall(quote)):
+        return True
     wanted, there = _measures(claim), _measures(quote)
     return any(
         there.get(number) and not units & there[number] and None not in there[number]
@@ -216,8 +276,8 @@ def _units_differ(claim: str, quote: str) -> bool:
 def _measures(text: str) -> dict[str, set[str | None]]:
     found: dict[str, set[str | None]] = {}
     spelled = re.sub(
-        r"\b(" + "|".join(_SPELLED) + r")\b",
-        lambda match: str(_SPELLED[match.group(1).casefold()]),
+        r"\b(" + "|".join(SPELLED) + r")\b",
+        lambda match: str(SPELLED[match.group(1).casefold()]),
         text,
         flags=re.IGNORECASE,
     )
@@ -231,34 +291,11 @@ def _unit(text: str | None) -> str | None:
     if text is None:
         return None
     form = re.sub(r"\s", "", text).casefold()
-    return _UNITS.get(form) or _UNITS.get(form.removesuffix("s"))
+    return UNITS.get(form) or UNITS.get(form.removesuffix("s"))
 
 
-def _words(text: str) -> set[str]:
-    return set(_spoken(text))
-
-
-def _spoken(text: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(text)]
-
-
-def _governed(text: str, words: frozenset[str]) -> set[str]:
-    """Stems of what these words are said of: the next word of weight after each."""
-    found = set()
-    spoken = _spoken(text)
-    for at, word in enumerate(spoken):
-        if word in words or (words is _NOT and word.endswith(("n't", "n\u2019t"))):
-            following = next((one for one in spoken[at + 1 :] if one not in _LIGHT and one not in words), None)
-            if following is not None:
-                found.add(_stem(following))
-    return found
-
-
-def _negated_otherwise(claim: str, quote: str) -> bool:
-    """Whether the claim negates what the quote does not, or affirms what it negates."""
-    said, shown = _governed(claim, _NOT), _governed(quote, _NOT)
-    spoken_of = set(map(_stem, _spoken(claim))) | set(map(_stem, _WHOLE))
-    return bool(said - shown) or bool((shown - said) & spoken_of)
+def _words(text: str) -> Counter[str]:
+    return Counter(word.casefold() for word in _WORD.findall(text))
 
 
 def _unknown_names(claim: str, context: str) -> set[str]:
@@ -275,49 +312,21 @@ def _unknown_names(claim: str, context: str) -> set[str]:
     return found
 
 
-def _roles_exchanged(claim: str, quote: str) -> bool:
-    """Whether two names or numbers stand in each other's place: the other way round, each beside what the other stands
-    beside. Within a date they may.
-    """
-    said, shown = _beside(claim), _beside(quote)
-    names = [name for name in said if name in shown]
-    return any(
-        not (abs(said[one].at - said[other].at) <= 2 and (one[0].isdigit() or other[0].isdigit()))
-        and (said[one].at < said[other].at) != (shown[one].at < shown[other].at)
-        and _took_place(said[one], shown[one], shown[other])
-        and _took_place(said[other], shown[other], shown[one])
-        for one, other in itertools.combinations(names, 2)
-    )
+def _repeated_names(claim: str, quote: str, header: str) -> bool:
+    """Whether a name stands more often in the claim than in its support, where no pronoun can stand for it."""
+    spare = len(PRONOUN.findall(quote))
+    said, shown = (Counter(one.group() for one in _NAME.finditer(text)) for text in (claim, f"{header}\n{quote}"))
+    return any(count > shown[name] + spare for name, count in said.items() if shown[name] and not _starts(claim, name))
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a name stands: its position among the words, and the words before and after it."""
-
-    at: int
-    before: str
-    after: str
-
-
-def _beside(text: str) -> dict[str, _Place]:
-    """The names and numbers that stand once in the text, each with its place; a possessive belongs to its name."""
-    words = [word.removesuffix("'s").removesuffix("\u2019s") for word in _WORD_OR_NUMBER.findall(text)]
-    folded = ["", *(word.casefold() for word in words), ""]
-    return {
-        word: _Place(at, folded[at], folded[at + 2])
-        for at, word in enumerate(words)
-        if (word[:1].isupper() or word[:1].isdigit()) and folded.count(word.casefold()) == 1
-    }
-
-
-def _took_place(said: _Place, own: _Place, others: _Place) -> bool:
-    return (said.before == others.before != own.before) or (said.after == others.after != own.after)
+def _starts(claim: str, name: str) -> bool:
+    return claim.startswith(name)
 
 
 @lru_cache(maxsize=1)
 def _opposites() -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    for pair in _OPPOSITES.split():
+    for pair in OPPOSITES.split():
         one, other = map(_stem, pair.split("/"))
         found.setdefault(one, set()).add(other)
         found.setdefault(other, set()).add(one)
@@ -333,24 +342,59 @@ def _stemmer() -> Stemmer.Stemmer:
     return Stemmer.Stemmer("english")
 
 
-def _opposed(said: Iterable[str], shown: Iterable[str]) -> bool:
-    """Whether the claim has a word whose opposite stands in the quote, which has not the word itself."""
-    said, shown = set(map(_stem, said)), set(map(_stem, shown))
-    return any(_opposites().get(word, frozenset()) & (shown - said) for word in said - shown)
+def _opposed(said: Counter[str], shown: Counter[str]) -> bool:
+    """Whether the claim has a word more often than the quote, and the quote its opposite more often than the claim."""
+    said, shown = _stemmed(said), _stemmed(shown)
+    more = (word for word in said if word in _opposites() and said[word] > shown[word])
+    return any(shown[other] > said[other] for word in more for other in _opposites()[word])
+
+
+def _stemmed(words: Counter[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for word, count in words.items():
+        found[_stem(word)] += count
+    return found
 
 
 def _strength(claim: str, quote: str) -> Reason | None:
-    """Obligation and certainty may not change, and scope may not widen, of what both speak of."""
-    said, shown, stems = _words(claim), _words(quote), set(map(_stem, _spoken(claim)))
-    for kind in (_MUST, _SHOULD):
-        if said & kind and not shown & kind:
-            return "modality_mismatch"
-    if not said & _WEAK and not shown & _MUST and _governed(quote, _WEAK) & stems:
+    """Obligation and certainty may not change, and scope may not widen."""
+    if _surer(claim, quote):
         return "modality_mismatch"
-    if said & _ALL and not shown & _ALL:
-        return "scope_mismatch"
-    if not said & _SOME and _governed(quote, _SOME) & stems:
-        return "scope_mismatch"
-    if shown & _CONDITIONS and not said & _CONDITIONS:
-        return "scope_mismatch"
-    return None
+    return "scope_mismatch" if _wider(claim, quote) else None
+
+
+def _surer(claim: str, quote: str) -> bool:
+    said, shown = (_words(MONTH_MAY.sub(" ", text)).keys() for text in (claim, quote))
+    if any(said & kind and not shown & kind for kind in (MUST, SHOULD)):
+        return True
+    if shown & (SHOULD | MAY) and not said & (SHOULD | MAY) and not shown & MUST:
+        return True
+    if "will" in said - shown and shown & {"can", "may", "might", "could"}:
+        return True
+    return bool(shown & HELD and not said & (HELD | MAY))
+
+
+def _wider(claim: str, quote: str) -> bool:
+    said, shown = _words(claim).keys(), _words(quote).keys()
+    if (said & ALL and not shown & ALL) or (shown & SOME and not said & SOME):
+        return True
+    if EXCEPTING.search(quote) and not EXCEPTING.search(claim):
+        return True
+    if any(said & kind and not shown & kind for kind in HOW_MANY) or _bounds(claim) - _bounds(quote):
+        return True
+    return bool(_superlatives(claim) - _superlatives(quote)) or _loses_one_of(claim, quote)
+
+
+def _bounds(text: str) -> set[str]:
+    return {name for name, pattern in BOUNDS.items() if pattern.search(text)}
+
+
+def _superlatives(text: str) -> set[str]:
+    return {match.casefold() for match in SUPERLATIVE.findall(text)}
+
+
+def _loses_one_of(claim: str, quote: str) -> bool:
+    """Whether one of the largest became the largest."""
+    if not ONE_OF.search(quote) or re.search(r"\b(?:one of|among)\b", claim, re.IGNORECASE):
+        return False
+    return bool(_superlatives(claim) & _superlatives(quote))

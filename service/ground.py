@@ -11,13 +11,16 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
-from service.facts import conflict
-from service.sentences import refers_back, units
+from service.facts import conflict, plain, spoken_of
+from service.framing import no_claim_reason
+from service.sentences import Unit, refers_back, units
 from service.verifier import Verifier
 from service.windows import likeliest
-from service.wording import unsaid, without_lead_in
+from service.word_order import changed, tokens
+from service.wording import COMMON, unsaid, without_lead_in
 from store.analyzer import Analyzer
 
 COVERAGE_MIN = 0.8
@@ -31,7 +34,11 @@ _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<!^)(?<![.!?]\s)\b[A-Z][\w-]+")
+_QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u00bb]+?)\s?[\"\u201d\u201c\u00bb]")
+_JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
+_ADDED_MIN = 2  # words of substance that stand where the quote has none
+_JOINED_WORDS_MIN = 3
+_STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
@@ -138,24 +145,6 @@ def is_block(claim: str) -> bool:
     return _FENCE_OPENS.match(claim) is not None
 
 
-def no_claim_reason(claim: str) -> Reason | None:
-    """Why a unit claims nothing: it has no letter and no digit, or is a heading or the introduction of a list (it ends
-    with a colon) of one line without numbers and names. None where it may claim something, and so is checked.
-    """
-    if not re.search(r"\w", claim):
-        return "no_words"
-    heading = claim.startswith("#")
-    bare = claim.lstrip("# ")
-    if (
-        not (heading or claim.endswith((":", "\uff1a")))
-        or "\n" in claim
-        or re.search(r"\d", bare)
-        or _NAME.search(bare)
-    ):
-        return None
-    return "heading" if heading else "introduction"
-
-
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What one source says to a claim; `reason` is why it does not support it, where it does not."""
@@ -176,8 +165,18 @@ class _Source:
 
 
 def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
-    sent = frozenset(term for one in results for term in analyzer.terms(one.passage.text))
+    sent = frozenset[str]().union(*(_terms_of(one.passage.text, analyzer) for one in results))
     return [_Source(one.passage.text, " ".join([one.document.title, *one.passage.section]), sent) for one in results]
+
+
+@lru_cache(maxsize=64)
+def _terms_of(text: str, analyzer: Analyzer) -> frozenset[str]:
+    return frozenset(analyzer.terms(text))
+
+
+@lru_cache(maxsize=64)
+def _units_of(text: str) -> tuple[Unit, ...]:
+    return tuple(units(text))
 
 
 def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
@@ -188,29 +187,81 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
         if code is not None and at >= 0 and code.group(1).strip():
             return _Judged(number, Support(number, at, at + len(code.group(1)), 1.0), 1.0)
         return _Judged(number, None, 0.0, "code_not_exact")
-    exact = find_ignoring_space(text, claim)
+    exact = _exact(claim, number, source)
     if exact is not None:
-        if _is_negated_before(text, exact[0]):
-            return _Judged(number, None, 1.0, "negation_mismatch")
-        return _Judged(number, Support(number, *exact, 1.0), 1.0)
-    return _reworded(claim, number, source, analyzer)
+        return exact
+    bare = without_lead_in(claim)
+    if bare != claim and (exact := _exact(bare, number, source)) is not None:
+        return exact
+    for quoted in _QUOTED.findall(claim):
+        if find_ignoring_space(text, quoted.strip(" ,.;:!?")) is None:
+            return _Judged(number, None, 0.0, "quote_not_exact")
+    judged = _reworded(bare, number, source, analyzer)
+    if judged.support is None:
+        return _joined(bare, number, source, analyzer) or judged
+    return judged
+
+
+def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
+    """Word for word; a sentence's first letter may be another case. A part of a sentence must not lose what the rest
+    says of it.
+    """
+    text = source.text
+    found = find_ignoring_space(text, claim) or find_ignoring_space(text, _other_case(claim))
+    if found is None:
+        return None
+    if _is_negated_before(text, found[0]):
+        return _Judged(number, None, 1.0, "negation_mismatch")
+    around = [one for one in _units_of(text) if one.start < found[1] and found[0] < one.end]
+    part = len(around) == 1 and around[0].kind in ("prose", "item")
+    whole = text[around[0].start : around[0].end] if part else claim
+    if len(_SPACE.sub(" ", whole)) > len(_SPACE.sub(" ", claim)) + _STOPS_MAX:
+        reason = conflict(claim, whole, source.header)
+        if reason is not None:
+            return _Judged(number, None, 1.0, reason)
+    return _Judged(number, Support(number, *found, 1.0), 1.0)
+
+
+def _other_case(claim: str) -> str:
+    first = claim[:1]
+    return (first.lower() if first.isupper() else first.upper()) + claim[1:]
+
+
+def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged | None:
+    """Two statements in one sentence, each of which one of two neighbouring sentences makes, the second whole."""
+    for joint in _JOINTS.finditer(claim):
+        left, right = claim[: joint.start()].strip(), claim[joint.end() :].strip()
+        if min(len(left.split()), len(right.split())) < _JOINED_WORDS_MIN:
+            continue
+        second = _exact(right, number, source)
+        if second is None or second.support is None:
+            continue
+        before = source.text[: second.support.start].rstrip()
+        neighbour = next((one for one in reversed(_units_of(source.text)) if one.end == len(before)), None)
+        if neighbour is None:
+            continue
+        alone = _Source(before[neighbour.start : neighbour.end], source.header, source.sent)
+        first = _exact(left, number, alone) or _reworded(left, number, alone, analyzer)
+        if first.support is not None:
+            score = min(first.score, second.score)
+            return _Judged(number, Support(number, neighbour.start, second.support.end, score), score)
+    return None
 
 
 def _is_negated_before(text: str, start: int) -> bool:
     """Whether what comes before in the same sentence turns the words that follow around ("it is not true that ...")."""
-    before = next((text[one.start : start] for one in units(text) if one.start <= start < one.end), "")
+    before = next((text[one.start : start] for one in _units_of(text) if one.start <= start < one.end), "")
     return len(_NEGATION.findall(before)) % 2 == 1
 
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
     analyzer, text = analyzer.of(claim), source.text
-    claim = without_lead_in(claim)
-    wanted = set(analyzer.terms(claim))
+    wanted = set(analyzer.terms(plain(claim)))
     if not wanted:
         return _Judged(number, None, 0.0)
     best: Support | None = None
-    for start, end in _windows(text):
-        covered = len(wanted.intersection(analyzer.terms(text[start:end]))) / len(wanted)
+    for start, end, terms in _compared_windows(text, analyzer):
+        covered = len(wanted & terms) / len(wanted)
         if (
             best is None
             or covered > best.score + 1e-9
@@ -221,13 +272,38 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
         return _Judged(number, None, 0.0 if best is None else best.score)
     quote = text[best.start : best.end]
     reason = conflict(claim, quote, source.header)
-    new = unsaid(
-        [one for one in wanted if not one[0].isdigit()], {*analyzer.terms(quote), *analyzer.terms(source.header)}
-    )
-    if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
+    if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(spoken_of(claim, quote))) % 2:
+        reason = "negation_mismatch"
+    said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
+    missing = wanted - said - _common(analyzer)
+    new = unsaid([one for one in missing if not one[0].isdigit()], said)
+    if reason is None and (missing | new) & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
-    supported = reason is None and not new
-    return _Judged(number, best if supported else None, best.score, reason or "not_supported")
+    if reason is None:
+        reason = _grafted(claim, quote, source, analyzer)
+    return _Judged(number, None if reason or new else best, best.score, reason or "not_supported")
+
+
+def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Reason | None:
+    """Whether the claim adds something that the quote has nothing for, or leaves out what the quote speaks of."""
+    words, shown = tokens(plain(claim)), tokens(plain(quote))
+    claimed, quoted = set(analyzer.terms(plain(claim))), set(analyzer.terms(plain(quote)))
+    known = {*quoted, *analyzer.terms(source.header)}
+    for number, (at_claim, at_quote) in enumerate(changed(words, shown)):
+        here, there = words[at_claim], shown[at_quote]
+        added = unsaid(set(analyzer.terms(" ".join(here))), known)
+        left_out = unsaid(set(analyzer.terms(" ".join(there))), claimed)
+        if added and left_out:  # one word in another's place
+            return "not_supported"
+        gap = len(set(analyzer.terms(" ".join(there))))
+        if len(added - _common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
+            return "not_supported"
+        if number == 0 and there and at_quote.start == 0:
+            subject = set(analyzer.terms(" ".join(there))) - _common(analyzer)
+            leads = "," in there or there[-1] == "that" or refers_back(quote, 0)
+            if subject and not leads and not subject & set(analyzer.terms(plain(claim))):
+                return "fused_sources"
+    return None
 
 
 def _by_meaning(
@@ -269,11 +345,23 @@ def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
+@lru_cache(maxsize=64)
+def _compared_windows(text: str, analyzer: Analyzer) -> tuple[tuple[int, int, frozenset[str]], ...]:
+    """The windows of a text with their terms: the sentences of one answer are compared with the same few texts."""
+    return tuple((start, end, frozenset(analyzer.terms(plain(text[start:end])))) for start, end in _windows(text))
+
+
+@lru_cache(maxsize=64)
+def _common(analyzer: Analyzer) -> frozenset[str]:
+    """Terms that do not tell where a sentence has them from."""
+    return frozenset(analyzer.terms(" ".join(COMMON)))
+
+
 def _windows(text: str) -> list[tuple[int, int]]:
     """Each sentence, and two where the second speaks of what the first does: otherwise what one says of its subject
     would support the same of another's.
     """
-    found = units(text)
+    found = _units_of(text)
     single = [(one.start, one.end) for one in found]
     return single + [
         (one.start, other.end)
@@ -297,7 +385,7 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
     Whole words only: "art" is not found in "party".
     """
     words = _SPACE.split(wanted.strip())
-    if not words or not words[0]:
+    if not words or not words[0] or " ".join(words) not in _on_one_line(text):
         return None
     first = re.compile(r"\s+".join(map(re.escape, words)))
     for match in first.finditer(text):
@@ -306,6 +394,11 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
         if not left_cut and not right_cut:
             return match.span()
     return None
+
+
+@lru_cache(maxsize=64)
+def _on_one_line(text: str) -> str:
+    return _SPACE.sub(" ", text)
 
 
 def with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

@@ -17,7 +17,8 @@ _LEAD_IN = re.compile(
     r"(?:\w+ )?(?:passages?|documents?|texts?|sources?|pages?|articles?|manual|documentation|context|excerpts?),? "
     r"|(?:the|this) (?:passage|document|text|source|page|article|manual|documentation|context|excerpt) "
     r"(?:says|states|notes|explains|mentions|describes|indicates|shows|reports)(?: that)? "
-    r"|(?:in (?:short|summary|other words|fact|addition|particular)|additionally|moreover|furthermore|also|thus|hence"
+    r"|(?:in (?:short|summary|brief|general|conclusion|other words|fact|addition|particular)"
+    r"|to (?:summari[sz]e|sum up)|additionally|moreover|furthermore|also|thus|hence"
     r"|therefore|then|finally|overall|specifically|for example|for instance|yes|here|similarly|likewise"
     r"|as a result|consequently|note that|it is (?:stated|noted|said) that),? "
     r")",
@@ -73,6 +74,69 @@ film movie
 important significant key
 different distinct various
 several multiple numerous
+many numerous
+huge enormous vast immense massive
+enough sufficient adequate
+complete finish
+made created produced built constructed manufactured
+bought purchased acquired obtained got
+sold vended
+began begun started commenced
+gave given provided supplied
+took taken
+kept retained maintained
+chose chosen selected picked
+showed shown demonstrated indicated revealed
+helped aided assisted
+used employed utilized utilised
+said stated reported
+held contained
+led headed
+won gained
+went travelled traveled
+got became
+became turned
+rose grew increased
+fell dropped declined decreased
+ended finished concluded
+bring carry
+difficult hard
+easy simple
+rich wealthy
+further additional more extra
+specify give
+prevent stop
+previous earlier former preceding
+next following subsequent
+whole total overall
+kind type sort
+amount quantity
+result outcome
+purpose aim goal
+method way approach
+mistake error
+answer reply respond
+ask request
+try attempt
+happen took place occurred
+fix repair
+connect link join
+separate split
+store save keep
+examine inspect check
+describe explain
+consider regard
+discover found find
+obvious clear evident
+correct right
+wrong incorrect
+mandatory compulsory obligatory required
+forbid prohibit ban
+illness disease
+damage harm
+fight battle
+rule govern
+ruler king monarch
 within in inside
 during in
 near close
@@ -106,6 +170,26 @@ main primary principal
 often frequently
 quite rather very
 """
+
+
+COMMON = tuple(
+    """
+    about add additional after again allow almost already also although always another any appear around ask back
+    became because become began begin believe big both bought bring brought built but by call came can carry case
+    cause certain change choose chose close come complete consider construct contain continue could create describe
+    develop did different do done drew due during each early easy either enormous enough entire even every exist
+    explain far few final find first follow form found further gave general get give given giving go good got great
+    grew group grow have held help high however huge important include indicate instead keep kept kind knew know known
+    large late lead leave led left less let like list little locate long look low made main major make manufacture
+    many may mean met might more most move much must name near necessary need new note now number numerous obtain
+    occur often old only open other own part particular perform place play possible present principal produce provide
+    purchase put ran reach receive remain report require result right run said same saw say see seem seen select sent
+    set several short show shown significant similar simple since situate small some specific specify start state
+    still stood stop such sufficient take taken tell term thing think thought time together told took try turn type
+    typical use usual utilise utilize various very want way well went whereas whole wide work write written wrote
+    """.split()  # noqa: SIM905  # a list of words
+)
+"""English words too common to tell which text a sentence is from."""
 
 
 @lru_cache(maxsize=1)

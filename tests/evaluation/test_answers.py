@@ -210,7 +210,7 @@ def test_a_claim_is_read_from_an_answer_without_its_markers(service):
         from service.contract import fold
 
         parts = {one: getattr(engine, one) for one in Engine.__dataclass_fields__}
-        parts["generator"] = Scripted([f"## Sleep\n\n{OTTER} [1][2]. It eats nothing:\n"])
+        parts["generator"] = Scripted([f"## Answer\n\n{OTTER} [1][2]. It eats nothing:\n"])
         asked = question_of(SetQuestion("q", "otter sleeps"), "hybrid", 5)
 
         async def run():

@@ -1,0 +1,128 @@
+"""Who does what to whom, as far as the order of words tells: the words of two sentences exchanged around a third.
+
+A phrase may move to the front or the end of a sentence without changing it. What two phrases on either side of a word
+say is another thing when they change places ("A bought B"), unless the voice changes too ("B was bought by A").
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_TOKEN = re.compile(r"\d{2,4}s\b|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019_-]?[^\W\d_]+)*|[,;]")
+_SIDES_ALIKE = frozenset(
+    ["and", "or", "is", "are", "was", "were", "be", "been", "has", "have", "had", "the", "a", "an", ",", ";"]
+)
+"""What two things on either side of may change places."""
+_TELLING_CHARS_MIN = 4
+"""A shorter word that stands twice is not told apart: most are articles and prepositions."""
+_LIST = frozenset({"and", "or", ",", ";"})
+_AGENT = "by"
+_BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
+
+
+def tokens(text: str) -> list[str]:
+    """The text's words, numbers and commas, as they are compared: without case."""
+    return [_bare(one) for one in _TOKEN.findall(text.casefold())]
+
+
+def cased_tokens(text: str) -> list[str]:
+    """As `tokens`, one for one, in the text's own case."""
+    return [_bare(one) for one in _TOKEN.findall(text)]
+
+
+def _bare(one: str) -> str:
+    return one.removesuffix("'s").removesuffix("\u2019s")
+
+
+def exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """Whether something that stands before a word in the quote stands after it in the claim, and something else the
+    other way round, in the same voice; or the voice was turned and the order was not.
+
+    Args:
+        claim, quote: tokens, stemmed alike or not at all.
+    """
+    at_claim, at_quote = _places(claim, quote)
+    shared = [word for word in at_claim if word in at_quote and word.split(maxsplit=1)[0] not in _LIST]
+    for pivot in shared:
+        if _no_pivot(pivot, quote, at_quote[pivot]):
+            continue
+        here, there = at_claim[pivot], at_quote[pivot]
+        agent, agent_there = _agent(claim, here), _agent(quote, there)
+        turned = (agent is None) != (agent_there is None)
+        by = agent or agent_there
+        if turned and (_AGENT in claim) and (_AGENT in quote):
+            continue
+        if turned and by in at_claim and by in at_quote:
+            if (at_claim[by] < here) == (at_quote[by] < there):
+                return True
+            continue
+        later = any(
+            at_claim[one] > here and at_quote[one] < there
+            for one in shared
+            if one.split(maxsplit=1)[0] not in _SIDES_ALIKE
+        )
+        sooner = any(
+            at_claim[one] < here and at_quote[one] > there
+            for one in shared
+            if one.split(maxsplit=1)[0] not in _SIDES_ALIKE
+        )
+        if later and sooner and not turned:
+            return True
+    return False
+
+
+def changed(claim: Sequence[str], quote: Sequence[str]) -> list[tuple[slice, slice]]:
+    """Stretches of the claim, and of the quote, where one has something else; either may be empty. Both are tokens."""
+    pairs = difflib.SequenceMatcher(None, quote, claim, autojunk=False).get_opcodes()
+    return [(slice(c1, c2), slice(q1, q2)) for kind, q1, q2, c1, c2 in pairs if kind != "equal"]
+
+
+def neighbours_exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """Whether two numbers beside each other, as the ends of a range, stand the other way round."""
+    there = _number_pairs(quote)
+    return any((later, first) in there and (first, later) not in there for first, later in _number_pairs(claim))
+
+
+def _number_pairs(words: Sequence[str]) -> set[tuple[str, str]]:
+    pairs = [*itertools.pairwise(words), *zip(words, words[2:], strict=False)]
+    return {(one, other) for one, other in pairs if one[0].isdigit() and other[0].isdigit() and one != other}
+
+
+def _places(claim: Sequence[str], quote: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each word stands that both have equally often; the second of a kind as a word of its own."""
+    counts, others = Counter(claim), Counter(quote)
+    found: list[dict[str, int]] = []
+    for words in (claim, quote):
+        seen: Counter[str] = Counter()
+        places = {}
+        for at, word in enumerate(words):
+            if counts[word] == others[word] and (counts[word] == 1 or len(word) >= _TELLING_CHARS_MIN):
+                places[word if not seen[word] else f"{word} {seen[word]}"] = at
+            seen[word] += 1
+        found.append(places)
+    return found[0], found[1]
+
+
+def _no_pivot(pivot: str, quote: Sequence[str], at: int) -> bool:
+    word = pivot.split(maxsplit=1)[0]
+    if word in _BE and quote[at + 1 : at + 2] in (["a"], ["an"]):  # one of a kind, which is not the kind
+        return False
+    return word in _SIDES_ALIKE or word == _AGENT or _in_list(quote, at)
+
+
+def _in_list(words: Sequence[str], at: int) -> bool:
+    before, after = words[max(at - 2, 0) : at], words[at + 1 : at + 3]
+    return bool(_LIST.intersection(before)) and bool(_LIST.intersection(after))
+
+
+def _agent(words: Sequence[str], verb: int) -> str | None:
+    """The first word of substance after "by" where the verb there is a passive with an agent."""
+    rest = words[verb + 1 : verb + 8]
+    if _AGENT not in rest or not _BE.intersection(words[max(verb - 3, 0) : verb]):
+        return None
+    following = [one for one in rest[rest.index(_AGENT) + 1 :] if one not in _SIDES_ALIKE]
+    return following[0] if following else None
