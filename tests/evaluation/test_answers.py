@@ -223,7 +223,7 @@ def test_a_claim_is_read_from_an_answer_without_its_markers(service):
 
 
 def test_claims_are_read_from_what_a_model_wrote():
-    text = f"# Answer\n\n{OTTER} [1]. {REFUSAL} Two things:\n- It eats [2][1].\n"
+    text = f"# Answer\n\n{OTTER} [1]. {REFUSAL} The points:\n- It eats [2][1].\n"
     claims = written_claims(text, ["first"])
     assert [(one.text, one.cited) for one in claims] == [
         (f"{OTTER}.", ("first",)),
