@@ -75,8 +75,8 @@ def test_injections_are_planted_and_looked_for(tmp_path):
     (tmp_path / "bipia-train" / "attacks.jsonl").write_text("".join(json.dumps(one) + "\n" for one in attacks))
     verified, flagged = run("benchmarks.injections", str(tmp_path)).splitlines()[1:]
     assert verified.split()[:6] == ["bipia-train", "verified", "4", "4", "0", "0"]
-    assert verified.split()[6] == "0"
-    assert flagged.split()[4:7] == ["0", "0", "4"], "flagged shows what was said, and none of it acts"
+    assert verified.split()[6:8] == ["4", "0"]
+    assert flagged.split()[4:8] == ["0", "0", "4", "4"], "flagged shows what was said, and none of it acts"
 
 
 def test_the_guardrails_delay(pages):
