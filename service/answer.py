@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
 
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.adapters.priced import with_spent
@@ -33,7 +35,7 @@ from service.evidence import Evidence, rank_sentences, signals, sufficiency
 from service.explain import Trace, candidates, why
 from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse
-from service.legs import LegResults, ask_legs, fill_dense
+from service.legs import BROKEN, LegResults, ask_legs, fill_dense
 from service.question import Question
 from service.rerank import AnytimeReranker
 from service.rewrite import admitted
@@ -45,10 +47,18 @@ from store.passages import StoredPassage
 from store.snapshot import Vector
 from store.text import canonical
 
+T = TypeVar("T")
+
 _LOG = logging.getLogger("footnote.answer")
 
 LEG_DEPTH_MIN = 100
 """Passages each leg is asked for at least; more when more results are wanted."""
+
+_SPARED = 0.5
+"""Share of the time left that a stage may take which can be done without and has a whole answer after it."""
+
+_LEFT = 0.8
+"""And one that has only little after it."""
 
 CONTEXT_DEPTH = 30
 """Results that an answer's passages are chosen from at least: copies of one another count once."""
@@ -96,7 +106,7 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         guardrail=question.guardrail,
         model=engine.generator.usage.model,
     )
-    results, degraded = await _results_for_answer(question, engine, deadline)
+    results, degraded, by_words = await _results_for_answer(question, engine, deadline)
     for message in [*told, *degraded]:
         yield DegradedEvent(message=message)
     sources = _chosen(results, question, engine)
@@ -107,11 +117,9 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
         yield _finish(deadline, usage, "abstained", Abstention(reason="no_results"))
         return
 
-    try:
-        evidence, score = await _weigh(question, sources, engine, deadline)
-    except StageOverrun as overrun:
-        evidence, score = [], None
-        yield DegradedEvent(message=f"evidence: {overrun}; nothing is answered unweighed")
+    evidence, score, told = await _weigh(question, sources, engine, deadline, by_words=by_words)
+    for message in told:
+        yield DegradedEvent(message=message)
     if score is None or score < engine.abstain_below:
         yield abstention_sentence()
         rounded = None if score is None else round(score, 4)
@@ -151,15 +159,17 @@ async def answer(  # noqa: C901, PLR0912  # it knows the order
 
 async def sources_of(question: Question, engine: Engine, deadline: Deadline) -> list[Result]:
     """The passages that an answer is made from."""
-    results, _ = await _results_for_answer(question, engine, deadline)
+    results, *_ = await _results_for_answer(question, engine, deadline)
     return _chosen(results, question, engine)
 
 
-async def _results_for_answer(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str]]:
-    results, degraded, _ = await retrieve(
-        dataclasses.replace(question, top_k=max(question.top_k, CONTEXT_DEPTH)), engine, deadline
-    )
-    return results, degraded
+async def _results_for_answer(
+    question: Question, engine: Engine, deadline: Deadline
+) -> tuple[list[Result], list[str], bool]:
+    """More than are asked for, since near-duplicates and floods are left out; and whether only words were compared."""
+    wider = dataclasses.replace(question, top_k=max(question.top_k, CONTEXT_DEPTH))
+    results, degraded, trace = await retrieve(wider, engine, deadline)
+    return results, degraded, trace.dense is None and question.mode != "lexical"
 
 
 def _chosen(results: Sequence[Result], question: Question, engine: Engine) -> list[Result]:
@@ -177,7 +187,8 @@ async def _rewritten(
         return question, [], None
     budget_ms = engine.budgets.condense_ms
     try:
-        found = await deadline.stage("condense", budget_ms, engine.rewriter.rewrite(question.turns))
+        rewriting = engine.rewriter.rewrite(question.turns)
+        found = await deadline.stage("condense", budget_ms, rewriting, share=_SPARED)
     except StageOverrun as overrun:
         return question, [f"condense: {overrun}; the question is as rules made it"], None
     except Exception as error:  # noqa: BLE001  # whatever a provider throws must not cost the answer
@@ -221,7 +232,7 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
         top_k=question.top_k,
     )
     order = order[: question.top_k]
-    stored = await engine.snapshot.passages(order, question.principals)
+    stored = await deadline.stage("passages", None, engine.snapshot.passages(order, question.principals))
     kept = [key for key in order if key in stored]
     results = []
     for rank, key in enumerate(kept, 1):
@@ -249,9 +260,10 @@ async def _fuse(
                     question, engine, legs.vector, dense, lexical, [(k, fused[k]) for k in order]
                 )
                 fused, order = _ranked(engine, legs, *again, position)
-    except TimeoutError:
+    except (TimeoutError, *BROKEN) as error:
         outcome = "degraded"
-        degraded.append(f"fuse: {fallback}")
+        why = "" if isinstance(error, TimeoutError) else f"{type(error).__name__}; "
+        degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
     deadline.record("fuse", engine.budgets.fuse_ms, started, outcome)
     scores = {
@@ -311,11 +323,11 @@ async def _rerank(
 ) -> dict[str, float]:
     """The reranker's scores of the first candidates, as many as there is time for."""
     started = deadline.clock()
-    allowed = deadline.allow_ms(engine.budgets.rerank_ms)
+    allowed = deadline.allow_ms(engine.budgets.rerank_ms, share=_LEFT)
     try:
         async with asyncio.timeout(_seconds(allowed)):
             stored = await engine.snapshot.passages(candidates, question.principals)
-    except TimeoutError:
+    except (TimeoutError, *BROKEN):
         stored = {}
     texts = {key: _reranked_text(stored[key]) for key in candidates if key in stored}
     ends = None if allowed is None else started + allowed / 1000
@@ -359,18 +371,42 @@ async def _segmented(
 
 
 async def _weigh(
-    question: Question, sources: Sequence[Result], engine: Engine, deadline: Deadline
-) -> tuple[list[Evidence], float]:
-    """The sources' sentences, best first, and the estimated probability that they suffice."""
+    question: Question, sources: Sequence[Result], engine: Engine, deadline: Deadline, *, by_words: bool
+) -> tuple[list[Evidence], float | None, list[str]]:
+    """The sources' sentences, best first; the estimated probability that they suffice, None where the time was up; and
+    what fell back.
+
+    Args:
+        by_words: the question could not be embedded a moment ago: sentences are ranked without trying again.
+    """
+    encoder = None if by_words else engine.encoder
+    told: list[str] = []
 
     async def work() -> tuple[list[Evidence], float]:
         weights = await engine.snapshot.term_weights(question.text)
-        ranked = await asyncio.get_running_loop().run_in_executor(
-            engine.executor, rank_sentences, question.text, sources, engine.analyzer, engine.encoder
-        )
+        ranking = partial(_run, engine, rank_sentences, question.text, sources, engine.analyzer)
+        try:
+            async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.first_sentence_ms, share=_SPARED))):
+                ranked = await ranking(encoder)
+        except (TimeoutError, *BROKEN) as error:
+            _LOG.warning("sentences are ranked by words alone", exc_info=error)
+            told.append(f"evidence: {type(error).__name__}; sentences are weighed by words alone")
+            ranked = await ranking(None)
         return ranked, sufficiency(signals(question.text, sources, ranked, weights, engine.analyzer))
 
-    return await deadline.stage("evidence", engine.budgets.first_sentence_ms, work())
+    try:
+        evidence, score = await deadline.stage("evidence", engine.budgets.first_sentence_ms, work())
+    except StageOverrun as overrun:
+        return [], None, [*told, f"evidence: {overrun}; nothing is answered unweighed"]
+    except BROKEN as error:
+        _LOG.warning("evidence cannot be weighed", exc_info=error)
+        return [], None, [*told, f"evidence: {type(error).__name__}; nothing is answered unweighed"]
+    return evidence, score, told
+
+
+async def _run(engine: Engine, work: Callable[..., T], *arguments: object) -> T:
+    """Blocking work, where such work of these parts runs."""
+    return await asyncio.get_running_loop().run_in_executor(engine.executor, partial(work, *arguments))
 
 
 async def _pieces(
@@ -381,19 +417,9 @@ async def _pieces(
     """
     stream = SentenceStream()
     cut = False
-    text = engine.generator.generate(question.text, sources, evidence)
+    text = _written(question, sources, evidence, engine, deadline)
     async with aclosing(text):
-        while True:
-            allowed = deadline.left_ms()
-            try:
-                async with asyncio.timeout(_seconds(allowed)):
-                    chunk = await anext(text, None)
-            except TimeoutError as error:
-                raise StageOverrun("generate", allowed or 0.0) from error
-            except Exception as error:  # whatever a provider throws must not cost what was verified
-                raise _as_provider_error(error) from error
-            if chunk is None:
-                break
+        async for chunk in text:
             if isinstance(chunk, str):
                 for piece in stream.feed(canonical(chunk)):
                     yield piece
@@ -405,6 +431,34 @@ async def _pieces(
     if not cut:  # half a sentence may say the opposite of the whole
         for piece in stream.finish():
             yield piece
+
+
+async def _written(
+    question: Question, sources: Sequence[Result], evidence: Sequence[Evidence], engine: Engine, deadline: Deadline
+) -> AsyncGenerator[str | Ended | Told, None]:
+    """The generator's text; the stand-in's where a deadline nears before its first word."""
+    wrote = False
+    text = engine.generator.generate(question.text, sources, evidence)
+    async with aclosing(text):
+        while True:
+            allowed = deadline.allow_ms(None, share=1.0 if wrote else _LEFT)
+            try:
+                async with asyncio.timeout(_seconds(allowed)):
+                    chunk = await anext(text, None)
+            except TimeoutError as error:
+                if wrote:
+                    raise StageOverrun("generate", allowed or 0.0) from error
+                break
+            except Exception as error:  # whatever a provider throws must not cost what was verified
+                raise _as_provider_error(error) from error
+            if chunk is None:
+                return
+            wrote = wrote or isinstance(chunk, str)
+            yield chunk
+    yield Told("generate: no word in time; sentences of the passages instead")
+    async with aclosing(engine.stand_in.generate(question.text, sources, evidence)) as text:
+        async for chunk in text:
+            yield chunk
 
 
 def _as_provider_error(error: Exception) -> ProviderError:
@@ -421,12 +475,13 @@ async def _ground(piece: str, sources: Sequence[Result], engine: Engine, deadlin
     draft = parse(piece, sources)
     if isinstance(piece, Overlong):
         return draft, Finding("unsupported", "too_long", (), 0.0)
-    running = asyncio.get_running_loop().run_in_executor(
-        engine.executor, check, draft, sources, engine.analyzer, engine.verifier
-    )
+    checking = _run(engine, check, draft, sources, engine.analyzer, engine.verifier)
     try:
-        return draft, await deadline.stage("ground", engine.budgets.ground_ms, running)
+        return draft, await deadline.stage("ground", engine.budgets.ground_ms, checking)
     except StageOverrun:
+        return draft, Finding("unchecked", "unchecked", (), 0.0)
+    except Exception as error:  # noqa: BLE001  # a model may raise anything, and what is unchecked does not leave
+        _LOG.warning("a sentence cannot be checked", exc_info=error)
         return draft, Finding("unchecked", "unchecked", (), 0.0)
 
 

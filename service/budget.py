@@ -65,9 +65,12 @@ class Deadline:
         """Milliseconds left, never below 0; None for no limit."""
         return None if self._end is None else max((self._end - self.clock()) * 1000, 0.0)
 
-    def allow_ms(self, budget_ms: float | None) -> float | None:
-        """The smaller of a stage's own budget and what is left."""
-        limits = [limit for limit in (budget_ms, self.left_ms()) if limit is not None]
+    def allow_ms(self, budget_ms: float | None, *, share: float = 1.0) -> float | None:
+        """The smaller of a stage's own budget and what is left, or its share of that where it can be done without: what
+        comes after it needs time too.
+        """
+        left_ms = self.left_ms()
+        limits = [limit for limit in (budget_ms, None if left_ms is None else left_ms * share) if limit is not None]
         return min(limits, default=None)
 
     def record(self, name: str, budget_ms: float | None, started: float, outcome: StageOutcome) -> None:
@@ -86,9 +89,9 @@ class Deadline:
         """The stages so far, in the order they first ended."""
         return list(self._stages.values())
 
-    async def stage(self, name: str, budget_ms: float | None, work: Awaitable[T]) -> T:
+    async def stage(self, name: str, budget_ms: float | None, work: Awaitable[T], *, share: float = 1.0) -> T:
         """Await a stage within its budget. Raises StageOverrun, or what the stage raised; both are recorded."""
-        allowed = self.allow_ms(budget_ms)
+        allowed = self.allow_ms(budget_ms, share=share)
         started = self.clock()
         outcome: StageOutcome = "failed"
         try:

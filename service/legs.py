@@ -16,6 +16,9 @@ from store.snapshot import Hit, LegQuery, Snapshot, Vector
 
 T = TypeVar("T")
 
+BROKEN = (FootnoteError, OSError, RuntimeError, ValueError)
+"""What a part that does not work may raise."""
+
 
 @dataclass(frozen=True, slots=True)
 class LegResults:
@@ -105,7 +108,7 @@ async def _caught(work: Coroutine[Any, Any, T]) -> T | Exception:
     """The result, or the failure as a value: a leg that fails must not take the other one with it."""
     try:
         return await work
-    except (StageOverrun, FootnoteError, OSError, RuntimeError, ValueError) as error:
+    except BROKEN as error:
         return error
 
 

@@ -190,6 +190,7 @@ class Service:
             rerank_depth=settings.rerank_depth,
             rerank_weight=settings.rerank_weight,
             generator=self._generator,
+            stand_in=Extractive(),
             verifier=self._verifier,
             rewriter=self._rewriter,
             answer_passages=settings.answer_passages,

@@ -14,7 +14,20 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 STAGES = frozenset(
-    {"condense", "embed", "dense", "lexical", "fuse", "rerank", "segments", "explain", "evidence", "generate", "ground"}
+    {
+        "condense",
+        "embed",
+        "dense",
+        "lexical",
+        "fuse",
+        "rerank",
+        "passages",
+        "segments",
+        "explain",
+        "evidence",
+        "generate",
+        "ground",
+    }
 )
 
 

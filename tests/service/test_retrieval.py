@@ -98,7 +98,7 @@ def test_results_are_ranked_and_scored_by_stage(engine):
     assert response.results[0].document.id == "herons"
     assert response.results[0].scores.lexical > 0
     assert response.degraded == []
-    assert {"embed", "dense", "lexical", "fuse"} == {stage.name for stage in response.stages}
+    assert {"embed", "dense", "lexical", "fuse", "passages"} == {stage.name for stage in response.stages}
     assert response.explain is not None
 
 

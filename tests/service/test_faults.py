@@ -1,0 +1,65 @@
+"""Every stage hangs, is slow or fails, on both routes: requests end in time, with an answer or a known error."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from benchmarks.faults import STAGES, measured, small_index
+from evaluation.measures import percentile
+
+LATE_MS_MAX = 25.0
+
+
+@pytest.fixture(scope="module")
+def endings():
+    logging.getLogger("footnote").setLevel(logging.CRITICAL)
+    try:
+        with small_index() as engine:
+            return asyncio.run(measured(engine, each=2, deadline_ms=150))
+    finally:
+        logging.getLogger("footnote").setLevel(logging.NOTSET)
+
+
+def test_no_request_ends_long_after_its_deadline(endings):
+    found, control = endings
+    late = percentile([one.overshoot_ms for one in found], 99)
+    assert late <= LATE_MS_MAX + percentile(control, 99), f"a bare timeout was late by {percentile(control, 99):.1f} ms"
+
+
+def test_without_a_fault_nothing_is_degraded(endings):
+    whole = {one.stage: one.outcome for one in endings[0] if one.fault == "none"}
+    assert set(whole) == set(STAGES)
+    assert all(outcome.startswith("whole") for outcome in whole.values()), whole
+
+
+def outcomes(endings, stage, route):
+    return {
+        one.outcome for one in endings[0] if one.stage.startswith(stage) and one.fault != "none" and one.route == route
+    }
+
+
+@pytest.mark.parametrize("stage", ["embed", "dense", "lexical", "fuse", "rerank"])
+def test_search_goes_on_without_what_can_be_done_without(endings, stage):
+    assert outcomes(endings, stage, "search") == {"degraded, 5 results"}
+
+
+@pytest.mark.parametrize("stage", ["embed", "dense", "lexical", "fuse", "rerank", "condense", "generate: first"])
+def test_an_answer_is_grounded_without_what_can_be_done_without(endings, stage):
+    assert outcomes(endings, stage, "answer") == {"degraded, grounded, stop"}
+
+
+def test_passages_that_cannot_be_read_are_an_error_that_says_so(endings):
+    for route in ("search", "answer"):
+        assert outcomes(endings, "passages", route) == {"problem stage-overrun", "problem store-corrupt"}
+
+
+def test_a_question_that_cannot_be_weighed_is_not_answered(endings):
+    assert outcomes(endings, "evidence: weights", "answer") == {"degraded, abstained, abstained"}
+    assert outcomes(endings, "evidence: embed", "answer") == {"degraded, grounded, stop"}
+
+
+def test_a_sentence_that_cannot_be_checked_does_not_leave(endings):
+    assert outcomes(endings, "ground", "answer") == {"whole, abstained, abstained"}
