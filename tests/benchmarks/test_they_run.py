@@ -178,3 +178,21 @@ def test_answers_lay_what_was_written_beside_what_left():
         "| claims | 3 |  |  |",
         "| token f1 | 0.500 | 0.250 | 1.000 |",
     ]
+
+
+def test_faults():
+    lines = run("benchmarks.faults", "--each", "1").splitlines()
+    assert any(line.startswith("rerank") and "degraded, grounded, stop" in line for line in lines)
+    assert lines[-1].startswith("control: a bare timeout")
+
+
+def test_load(tmp_path, small_index):
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "d", "title": "", "text": "Otters sleep."}) + "\n")
+    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "otter"}) + "\n")
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    options = ["--index", str(small_index), "--seconds", "0.5", "--loads", "0.5,3", "--clients", "2"]
+    lines = run("benchmarks.load", str(tmp_path), *options).splitlines()
+    one_client = next(line.split() for line in lines if "one client" in line)
+    assert float(one_client[2]) > 0
+    assert sum("offered" in line for line in lines) == 2
