@@ -1,8 +1,9 @@
 """The citation guardrail: what a generator wrote is held, sentence by sentence, until it was checked.
 
 A sentence is *known* (every marker is a passage that was sent), *exact* (its quote is a slice of a sent passage) and
-*supported* (the slice says what the sentence says). Checks are deterministic: word for word, else coverage of the
-sentence's content by a span of the passage, with every number found there and the same polarity.
+*supported* (the slice says what the sentence says). Checks are deterministic: word for word, else what one sentence of
+the passage says in like words, in the same order, with no hard fact otherwise. Only far rewordings are for a learned
+scorer.
 """
 
 from __future__ import annotations
@@ -277,7 +278,7 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
     missing = wanted - said - _common(analyzer)
     new = unsaid([one for one in missing if not one[0].isdigit()], said)
-    if reason is None and (missing | new) & source.sent:  # of another sentence or source: what that says, this does not
+    if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
     if reason is None:
         reason = _grafted(claim, quote, source, analyzer)
