@@ -121,7 +121,7 @@ def sufficiency(signals_found: Sequence[float]) -> float:
 ABSTAIN_BELOW = 0.5
 """The threshold where none is set and none was calibrated: even odds."""
 
-_WEIGHTS = (-5.158, 4.356, 5.729, 6.841, -3.477)
+_WEIGHTS = (-5.201, 3.201, 6.971, 6.544, -3.281)
 
 
 def signals(
