@@ -155,9 +155,13 @@ async def _fuse_here(
             order = legs.ranked(_fuse(which, legs))[:10]
             fuse_ms = (time.perf_counter() - started) * 1000
             await engine.snapshot.passages(order, ANYONE)
-            read_ms = (time.perf_counter() - started) * 1000
-            times = {**took_ms, "total": took_ms["total"] + read_ms, "fuse": took_ms["fuse"] + fuse_ms}
-            tallies[which.name].times_ms[one.id] = times
+            read_ms = (time.perf_counter() - started) * 1000 - fuse_ms
+            tallies[which.name].times_ms[one.id] = {
+                **took_ms,
+                "fuse": took_ms["fuse"] + fuse_ms,
+                "passages": read_ms,
+                "total": took_ms["total"] + fuse_ms + read_ms,
+            }
 
 
 def _fuse(configuration: Configuration, legs: LegScores) -> Mapping[str, float]:
