@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
@@ -40,6 +40,10 @@ _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|wh
 _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
+_STOP_WITHIN = re.compile(
+    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))[.!?][\"')\]\u201d]*(?P<space>\s+)(?=[\"'(\[\u201c]?[A-Z])"
+)
+"""After a word too long for an abbreviation, and before a capital letter."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
@@ -177,7 +181,17 @@ def _terms_of(text: str, analyzer: Analyzer) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def _units_of(text: str) -> tuple[Unit, ...]:
-    return tuple(units(text))
+    """The text's sentences: rows, items and brackets, which stay whole where they are shown, at their full stops."""
+    return tuple(itertools.chain.from_iterable(_parts(text, one) for one in units(text)))
+
+
+def _parts(text: str, whole: Unit) -> Iterator[Unit]:
+    start = whole.start
+    if whole.kind in ("prose", "row", "item"):
+        for stop in _STOP_WITHIN.finditer(text, whole.start, whole.end):
+            yield replace(whole, start=start, end=stop.start("space"))
+            start = stop.end()
+    yield replace(whole, start=start)
 
 
 def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:

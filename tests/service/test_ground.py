@@ -136,3 +136,27 @@ def test_a_sentence_longer_than_passages_costs_no_more_than_they_do():
     began = time.process_time()
     assert found(long, long[: len(long) // 2]).verdict == "unsupported"
     assert time.process_time() - began < 2
+
+
+ROW = (
+    "pg_read | Read all, even without having it said. This role has no way to write. If rows are kept, it may see them."
+)
+BRACKETS = "(Somebody must be the blocker, because there is no other. It would be necessary to look. That is all.)"
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        ("This role has no way to write.", ROW),
+        ("It would be necessary to look.", BRACKETS),
+        ("(Somebody must be the blocker, because there is no other.", BRACKETS),
+    ],
+)
+def test_sentences_of_a_row_or_of_brackets_are_not_turned_by_the_ones_beside_them(claim, text):
+    assert found(claim, text).verdict == "supported"
+
+
+def test_a_title_is_no_end_of_a_sentence():
+    text = "- It is not true, as Capt. Smith says, that Prof. Jones lives here."
+    assert found("Jones lives here.", text).reason == "negation_mismatch"
+    assert found("Smith says, that Prof. Jones lives here.", text).reason == "negation_mismatch"
