@@ -41,7 +41,7 @@ _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _STOP_WITHIN = re.compile(
-    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))[.!?][\"')\]\u201d]*(?P<space>\s+)(?=[\"'(\[\u201c]?[A-Z])"
+    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)(?=[\"'(\[\u201c]?[A-Z])"
 )
 """After a word too long for an abbreviation, and before a capital letter."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
