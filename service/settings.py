@@ -142,6 +142,15 @@ class ServiceSettings(IndexSettings):
         description="weights that questions are embedded with; int8 is quicker on a CPU with int8 dot products (VNNI)"
         " and refused where its vectors differ from the model's",
     )
+    search_concurrency_max: int = Field(32, ge=1, description="searches at once at most; fewer as they take longer")
+    answer_concurrency_max: int = Field(
+        64, ge=1, description="answers at once at most; without a chat model fewer as they take longer"
+    )
+    admission_queue_max: int = Field(64, ge=0, description="requests of each kind that may wait for their turn")
+    admission_wait_ms: Milliseconds = Field(500, description="longest wait for a turn, in a burst")
+    admission_standing_ms: Milliseconds = Field(
+        20, description="longest wait for a turn while the queue has not been empty for admission_wait_ms"
+    )
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")
     budgets: bool = Field(default=True, description="enforce the stage budgets")

@@ -381,4 +381,3 @@ def test_the_limit_of_a_whole_call_holds_before_and_after_the_first_text(provide
     with pytest.raises(GeneratorFailed) as failed:
         written(model, sources)
     assert failed.value.reason == "total_timeout"
-    assert body.closed
