@@ -22,10 +22,10 @@ _UNLOADED = 2
 class ConcurrencyLimit:
     """A limit that follows latency: up while work takes what it takes unloaded, down as it takes longer.
 
-    A gradient controller as in Envoy (adaptive concurrency): limit * gradient + sqrt(limit) / 2, with gradient = 1.2 times
-    the unloaded latency / the latency now, between 0.5 and 1, medians of windows. The unloaded latency is measured when
-    at most two requests run; where that has not happened for a while under load, the limit falls to two for as long as
-    it takes to measure it again.
+    A gradient controller as in Envoy (adaptive concurrency): limit * gradient + sqrt(limit) / 2, the gradient being
+    1.2 times the unloaded latency / the latency now, between 0.5 and 1, medians of windows. The unloaded latency is
+    measured while one or two requests run where many could; where that has not happened for a while, the limit falls
+    to two for as long as it takes to measure it again.
 
     Args:
         clock: monotonic seconds.
@@ -67,10 +67,10 @@ class ConcurrencyLimit:
         return self._base_ms
 
     def took(self, ms: float, running: int) -> None:
-        """Work ended that took so long, beside which `running` ran when it began, itself included."""
+        """Work ended that took so long; so many ran when it began or ended, whichever is more, itself included."""
         if not self._adapts:
             return
-        if running <= _UNLOADED:
+        if running <= (_UNLOADED if self._rechecking else max(min(_UNLOADED, self.limit // 3), 1)):
             self._base_window.append(ms)
             if len(self._base_window) == _BASE_WINDOW:
                 self._base_ms = median(self._base_window)

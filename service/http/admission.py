@@ -121,9 +121,9 @@ class Pool:
             began: when, by the clock; None where it did not end well.
             running: beside it when it began, itself included.
         """
-        self.running -= 1
         if began is not None:
-            self._limit.took((self._clock() - began) * 1000, running)
+            self._limit.took((self._clock() - began) * 1000, max(running, self.running))
+        self.running -= 1
         self._let_in()
 
     def _must_wait(self) -> bool:
@@ -192,7 +192,7 @@ def open_pools(
             burst_ms=settings.admission_wait_ms,
             standing_ms=settings.admission_standing_ms,
         )
-        limit = ConcurrencyLimit(clock, least=max(settings.executor_threads, 2), most=most, adapts=adapts)
+        limit = ConcurrencyLimit(clock, most=most, adapts=adapts)
         return Pool(name, limit, rule, clock)
 
     return {

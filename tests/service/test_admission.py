@@ -40,9 +40,9 @@ def simulate(limit, clock, *, seconds, per_s, cores=2, work_ms=5.0, seed=1, queu
             for one in running:
                 one[0] -= leaving
             finished = min(running, key=lambda one: one[0])
-            running.remove(finished)
             took_ms = (clock.now - finished[1]) * 1000
-            limit.took(took_ms, int(finished[2]))
+            limit.took(took_ms, max(int(finished[2]), len(running)))
+            running.remove(finished)
             done += 1
             if clock.now > end - seconds / 2:
                 latencies.append(took_ms / work_ms)
@@ -64,7 +64,7 @@ def test_under_three_and_ten_times_the_load_throughput_holds_and_latency_is_boun
         simulate(limit, clock, seconds=5, per_s=100)
         per_s, p99 = simulate(limit, clock, seconds=20, per_s=400 * load)
         assert per_s >= 0.9 * 400
-        assert p99 <= 3.5
+        assert p99 <= 3
         assert 2 <= limit.limit <= 10
 
 
@@ -78,8 +78,8 @@ def test_a_service_that_was_never_unloaded_finds_its_limit_by_a_recheck(clock):
 def test_the_limit_recovers_when_work_is_quick_again(clock):
     limit = ConcurrencyLimit(clock, initial=16, most=64)
     simulate(limit, clock, seconds=5, per_s=100)
-    for _ in range(400):
-        limit.took(100.0, limit.limit)
+    for _ in range(200):
+        limit.took(100.0, 16)
     assert limit.limit == 2
     simulate(limit, clock, seconds=10, per_s=2_000, cores=16)
     assert limit.limit >= 12
