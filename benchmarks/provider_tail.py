@@ -54,6 +54,7 @@ class Provider:
     port: int = field(default=0)
 
     async def completions(self, _: Request) -> Response:
+        """One call."""
         self.calls += 1
         if self.mode == "error":
             return Response('{"error": {"message": "down"}}', 503, media_type="application/json")
@@ -69,7 +70,8 @@ class Provider:
             await asyncio.sleep(self.median_s * self.dice.lognormvariate(0, self.sigma))
             chunk = {"id": "c", "created": 1, "model": "m", "object": "chat.completion.chunk"}
             for delta, reason in (({"content": "The otter sleeps [1]. "}, None), ({}, "stop")):
-                yield f"data: {json.dumps({**chunk, 'choices': [{'index': 0, 'delta': delta, 'finish_reason': reason}]})}\n\n"
+                choice = {"index": 0, "delta": delta, "finish_reason": reason}
+                yield f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
             yield "data: [DONE]\n\n"
             self.answered += 1
         finally:
@@ -104,6 +106,7 @@ class Asker:
         self.failed = 0
 
     async def ask(self) -> None:
+        """One request, to its end."""
         began, seen = time.monotonic(), False
         try:
             async for piece in self._chain.generate("How long does the otter sleep?", [], []):
@@ -136,9 +139,8 @@ async def hung(provider: Provider, args: argparse.Namespace, *, share: float, he
     p50, p99 = percentile(told, 50), percentile(told, 99)
     extra = (provider.calls - before) / (asker.tail.counts.requests - requests_before) - 1
     name = f"{share:.0%} hung, hedging {'on' if hedged else 'off'}"
-    print(
-        f"{name:28} first text p50 {p50:6.0f} ms  p99 {p99:6.0f} ms  extra calls {extra:6.2%}  stood in {asker.stood_in}"
-    )
+    times = f"p50 {p50:6.0f} ms  p99 {p99:6.0f} ms"
+    print(f"{name:28} first text {times}  extra calls {extra:6.2%}  stood in {asker.stood_in}")
     await asyncio.sleep(0.1)
     print(f"{'':28} provider streams open 100 ms after the last: {provider.open_streams}")
     return p50, p99
@@ -160,7 +162,7 @@ async def outage(provider: Provider, args: argparse.Namespace, mode: Mode) -> No
 
     async def watch() -> None:
         nonlocal opened
-        while asker.breaker.state != "open":
+        while asker.breaker.state != "open":  # noqa: ASYNC110  # a figure is looked at, no event told
             await asyncio.sleep(0.005)
         opened = time.monotonic() - began
 
