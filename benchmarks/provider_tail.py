@@ -58,12 +58,12 @@ class Provider:
         self.calls += 1
         if self.mode == "error":
             return Response('{"error": {"message": "down"}}', 503, media_type="application/json")
-        return StreamingResponse(self._lines(), media_type="text/event-stream")
+        return StreamingResponse(self._lines(self.calls), media_type="text/event-stream")
 
-    async def _lines(self) -> AsyncIterator[str]:
+    async def _lines(self, number: int) -> AsyncIterator[str]:
         self.open_streams += 1
         try:
-            if self.mode == "silent" or self.dice.random() < self.hung_share:
+            if self.mode == "silent" or (self.hung_share and number % round(1 / self.hung_share) == 0):
                 while True:
                     await asyncio.sleep(0.02)
                     yield ": waiting\n\n"
@@ -132,7 +132,7 @@ async def hung(provider: Provider, args: argparse.Namespace, *, share: float, he
     asker, dice = Asker(provider, hedged=hedged, first_text_ms=5_000), random.Random(args.seed)
     await asker.arrive(60, args.per_second, dice)  # connections, and what a hedge must know first
     asker.first_text_ms.clear()
-    before = provider.calls
+    before, stood_in = provider.calls, asker.stood_in
     requests_before = asker.tail.counts.requests
     await asker.arrive(args.requests, args.per_second, dice)
     told = [*asker.first_text_ms, *[5_000.0] * (args.requests - len(asker.first_text_ms))]
@@ -140,7 +140,7 @@ async def hung(provider: Provider, args: argparse.Namespace, *, share: float, he
     extra = (provider.calls - before) / (asker.tail.counts.requests - requests_before) - 1
     name = f"{share:.0%} hung, hedging {'on' if hedged else 'off'}"
     times = f"p50 {p50:6.0f} ms  p99 {p99:6.0f} ms"
-    print(f"{name:28} first text {times}  extra calls {extra:6.2%}  stood in {asker.stood_in}")
+    print(f"{name:28} first text {times}  extra calls {extra:6.2%}  stood in {asker.stood_in - stood_in}")
     await asyncio.sleep(0.1)
     print(f"{'':28} provider streams open 100 ms after the last: {provider.open_streams}")
     return p50, p99
