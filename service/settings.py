@@ -95,6 +95,31 @@ class ServiceSettings(IndexSettings):
         ' [{"generator": "anthropic", "model": "MODEL"}], also with base_url, api_key, grammar, script',
     )
     generator_tokens_max: int = Field(800, ge=16, description="tokens that a chat model may write for an answer")
+    generator_connect_ms: Milliseconds = Field(2_000, description="longest wait for a connection to a chat model")
+    generator_first_text_ms: Milliseconds | None = Field(
+        None,
+        description="longest wait for a chat model's first text, retries included; absent, and at most where budgets"
+        " are enforced: an equal share of first_sentence_budget_ms for each chat model",
+    )
+    generator_total_ms: Milliseconds | None = Field(
+        None, description="longest call of a chat model; absent: answer_budget_ms, where budgets are enforced"
+    )
+    generator_retries: int = Field(
+        1, ge=0, le=5, description="times that a chat model is asked again before its first text; never after it"
+    )
+    generator_retry_share: float = Field(0.1, ge=0, le=1, description="share of the requests that may be retried")
+    generator_hedge: bool = Field(
+        default=False,
+        description="ask a chat model a second time beside a call whose first text takes unusually long, and read what"
+        " comes first",
+    )
+    generator_hedge_share: float = Field(0.05, gt=0, le=0.05, description="share of the requests that may be hedged")
+    generator_breaker_failures: int = Field(
+        5, ge=1, description="failures in a row after which a chat model is left alone for a while"
+    )
+    generator_breaker_open_ms: Milliseconds = Field(
+        2_000, description="how long it is left alone before one request tries it again"
+    )
     generator_between_ms: Milliseconds = Field(10_000, description="longest silence within a chat model's answer")
     generator_prices: dict[str, Price] = Field(
         {}, description='US dollars a million tokens: {"MODEL": {"prompt": 0.5, "completion": 1.5}}'
@@ -116,6 +141,15 @@ class ServiceSettings(IndexSettings):
         "fp32",
         description="weights that questions are embedded with; int8 is quicker on a CPU with int8 dot products (VNNI)"
         " and refused where its vectors differ from the model's",
+    )
+    search_concurrency_max: int = Field(32, ge=1, description="searches at once at most; fewer as they take longer")
+    answer_concurrency_max: int = Field(
+        64, ge=1, description="answers at once at most; without a chat model fewer as they take longer"
+    )
+    admission_queue_max: int = Field(64, ge=0, description="requests of each kind that may wait for their turn")
+    admission_wait_ms: Milliseconds = Field(500, description="longest wait for a turn, in a burst")
+    admission_standing_ms: Milliseconds = Field(
+        20, description="longest wait for a turn while the queue has not been empty for admission_wait_ms"
     )
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")

@@ -11,14 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from service.adapters.anthropic_messages import open_anthropic
+from service.adapters.breaker import Breaker
 from service.adapters.chain import Chain
 from service.adapters.chat_model import ChatModel
 from service.adapters.extractive import Extractive
 from service.adapters.generator import Generator
+from service.adapters.hedge import Hedge
 from service.adapters.openai_chat import open_openai
 from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.adapters.reranker import OnnxCrossEncoder
 from service.adapters.script import open_script
+from service.adapters.tail import Tail
 from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
@@ -64,6 +67,7 @@ class Service:
         models = _chat_models(settings)
         self._generator: Generator = Chain([*models, Extractive()]) if models else Extractive()
         self._rewriter = _rewriter(settings, models)
+        self.tails = [one.tail for one in models if one.tail is not None]
         self._verifier = verifier_of(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
@@ -305,16 +309,34 @@ def _chat_models(settings: ServiceSettings) -> list[ChatModel]:
     )
     chosen = [first, *settings.generator_fallbacks]
     budget_ms = settings.first_sentence_budget_ms if settings.budgets else None
+    share_ms = NO_LIMIT_MS if budget_ms is None else budget_ms / len(chosen)
+    total_ms = settings.generator_total_ms or (settings.answer_budget_ms if settings.budgets else None)
     limits = Limits(
-        first_text_ms=NO_LIMIT_MS if budget_ms is None else budget_ms / len(chosen),
+        connect_ms=settings.generator_connect_ms,
+        first_text_ms=min(settings.generator_first_text_ms or NO_LIMIT_MS, share_ms),
+        total_ms=total_ms or NO_LIMIT_MS,
         between_ms=settings.generator_between_ms,
         tokens_max=settings.generator_tokens_max,
         prices=settings.generator_prices,
     )
-    return [_chat_model(one, limits) for one in chosen]
+    return [_chat_model(one, limits, _tail(one.generator, settings)) for one in chosen]
 
 
-def _chat_model(chosen: Fallback, limits: Limits) -> ChatModel:
+def _tail(provider: str, settings: ServiceSettings) -> Tail:
+    return Tail(
+        provider,
+        Breaker(
+            time.monotonic,
+            failures_max=settings.generator_breaker_failures,
+            open_s=settings.generator_breaker_open_ms / 1000,
+        ),
+        retries_max=settings.generator_retries,
+        retry_share=settings.generator_retry_share,
+        hedge=Hedge(settings.generator_hedge_share) if settings.generator_hedge else None,
+    )
+
+
+def _chat_model(chosen: Fallback, limits: Limits, tail: Tail) -> ChatModel:
     if chosen.generator == "scripted":
         if chosen.script is None:
             raise UsageError("generator is scripted, but there is no script.", fix="Set generator_script.")
@@ -323,7 +345,7 @@ def _chat_model(chosen: Fallback, limits: Limits) -> ChatModel:
         raise UsageError(f"generator is {chosen.generator}, but no model is named.", fix="Set generator_model.")
     key = None if chosen.api_key is None else chosen.api_key.get_secret_value()
     opened = open_openai if chosen.generator == "openai" else open_anthropic
-    return opened(chosen.model, chosen.base_url, key, limits, chosen.grammar)
+    return opened(chosen.model, chosen.base_url, key, limits, chosen.grammar, tail)
 
 
 def _rewriter(settings: ServiceSettings, models: Sequence[ChatModel]) -> Rewriter | None:

@@ -10,6 +10,7 @@ from service.adapters.generator import EndReason
 from service.adapters.grammar import GrammarKind, json_schema
 from service.adapters.prompt import Prompt
 from service.adapters.provider import Limits, key_of, require
+from service.adapters.tail import Tail
 from store.errors import UsageError
 
 _ENDS: dict[str, EndReason] = {"max_tokens": "length", "refusal": "refused"}
@@ -49,13 +50,20 @@ class AnthropicMessages(ChatModel):
 
 
 def open_anthropic(
-    model: str, base_url: str | None, api_key: str | None, limits: Limits, grammar: GrammarKind = "none"
+    model: str,
+    base_url: str | None,
+    api_key: str | None,
+    limits: Limits,
+    grammar: GrammarKind = "none",
+    tail: Tail | None = None,
 ) -> AnthropicMessages:
     """The model at an address with a key, those of the environment where none are given. Raises UsageError."""
     if grammar == "gbnf":
         raise UsageError("generator is anthropic, which takes no gbnf grammar.", fix="Use json_schema or none.")
     require("anthropic", of="anthropic")
-    from anthropic import AsyncAnthropic
+    from anthropic import AsyncAnthropic, Timeout
 
     key = key_of("anthropic", api_key, "ANTHROPIC_API_KEY")
-    return AnthropicMessages(AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0), model, limits, grammar)
+    timeout = Timeout(None, connect=limits.connect_ms / 1000)
+    client = AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0, timeout=timeout)
+    return AnthropicMessages(client, model, limits, grammar, tail)

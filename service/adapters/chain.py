@@ -9,11 +9,9 @@ from contextlib import aclosing
 
 from service.adapters.extractive import MODEL as EXTRACTIVE
 from service.adapters.generator import Ended, Generator, GeneratorFailed, Piece, Told
+from service.adapters.tail import PAUSE_S_MAX
 from service.contract import Result, Usage
 from service.evidence import Evidence
-
-PAUSE_S_MAX = 60.0
-"""A provider that asks to be left alone for longer is asked again after so many seconds."""
 
 _LOG = logging.getLogger("footnote.generate")
 

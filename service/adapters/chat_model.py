@@ -10,11 +10,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from service.adapters.generator import Ended, EndReason, GeneratorFailed, Piece
+from service.adapters.generator import Ended, EndReason, FailureReason, GeneratorFailed, Piece
 from service.adapters.grammar import GrammarKind, PlainText, SentencesJson
 from service.adapters.priced import usage_of
 from service.adapters.prompt import Prompt, prompt, rewriting_prompt
 from service.adapters.provider import Limits, as_failure
+from service.adapters.tail import Tail
 from service.contract import Result, Usage
 from service.evidence import Evidence
 from service.question import Turn
@@ -42,15 +43,19 @@ class ChatModel(ABC):
         model: its name there.
         limits: of each call.
         grammar: what its server holds the model to.
+        tail: what stands between a request and its calls; None makes each request one call.
     """
 
     provider: str
 
-    def __init__(self, client: Any, model: str, limits: Limits, grammar: GrammarKind = "none") -> None:
+    def __init__(
+        self, client: Any, model: str, limits: Limits, grammar: GrammarKind = "none", tail: Tail | None = None
+    ) -> None:
         self._client = client
         self._model = model
         self._limits = limits
         self._grammar = grammar
+        self.tail = tail
 
     @abstractmethod
     async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
@@ -96,10 +101,20 @@ class ChatModel(ABC):
                     usage = piece.usage
         return Rewriting(text, usage)
 
-    async def _written(self, asked: Prompt, tokens_max: int) -> AsyncGenerator[str | Ended, None]:
-        """One call: its text as it comes, then its end. Raises GeneratorFailed."""
+    def _written(self, asked: Prompt, tokens_max: int) -> AsyncGenerator[str | Ended, None]:
+        """The text as it comes, then its end; the limit of the first text holds for all calls that it takes together.
+        Raises GeneratorFailed.
+        """
+        first_by = asyncio.get_running_loop().time() + self._limits.first_text_ms / 1000
+        if self.tail is None:
+            return self._call(asked, tokens_max, first_by)
+        return self.tail.run(lambda: self._call(asked, tokens_max, first_by), first_by)
+
+    async def _call(self, asked: Prompt, tokens_max: int, first_by: float) -> AsyncGenerator[str | Ended, None]:
+        """One call. Raises GeneratorFailed."""
         clock = asyncio.get_running_loop().time
-        limit = clock() + self._limits.first_text_ms / 1000
+        end = clock() + self._limits.total_ms / 1000
+        limit, over = _nearer(first_by, "first_text_timeout", end)
         reason: EndReason = "stop"
         prompt_tokens = completion_tokens = 0
         ended = False
@@ -118,12 +133,18 @@ class ChatModel(ABC):
                     completion_tokens = completion_tokens if said.completion_tokens is None else said.completion_tokens
                     if said.text:
                         yield said.text
-                        limit = clock() + self._limits.between_ms / 1000
+                        limit, over = _nearer(clock() + self._limits.between_ms / 1000, "between_timeout", end)
+        except TimeoutError:
+            raise GeneratorFailed(self.provider, over) from None
         except Exception as error:  # noqa: BLE001  # whatever the package or its connection throws
             raise as_failure(self.provider, error) from None
         if not ended:
             raise GeneratorFailed(self.provider, "bad_response")  # cut off without a word
         yield Ended(usage_of(self.provider, self._model, prompt_tokens, completion_tokens, self._limits.prices), reason)
+
+
+def _nearer(limit: float, name: FailureReason, end: float) -> tuple[float, FailureReason]:
+    return (limit, name) if limit <= end else (end, "total_timeout")
 
 
 def _mark() -> str:

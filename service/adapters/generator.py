@@ -11,7 +11,18 @@ from service.evidence import Evidence
 
 EndReason = Literal["stop", "length", "refused"]
 FailureReason = Literal[
-    "not_authorised", "rate_limited", "refused_request", "timeout", "unreachable", "server_error", "bad_response"
+    "not_authorised",
+    "rate_limited",
+    "refused_request",
+    "timeout",  # of the provider's own, or of its connection
+    "connect_timeout",
+    "first_text_timeout",
+    "between_timeout",
+    "total_timeout",
+    "circuit_open",  # it failed so often that it is left alone for a while
+    "unreachable",
+    "server_error",
+    "bad_response",
 ]
 
 

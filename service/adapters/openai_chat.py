@@ -10,6 +10,7 @@ from service.adapters.generator import EndReason
 from service.adapters.grammar import GrammarKind, gbnf, json_schema
 from service.adapters.prompt import Prompt
 from service.adapters.provider import Limits, key_of, require
+from service.adapters.tail import Tail
 
 _ENDS: dict[str, EndReason] = {"length": "length", "content_filter": "refused"}
 
@@ -58,11 +59,18 @@ class OpenAIChat(ChatModel):
 
 
 def open_openai(
-    model: str, base_url: str | None, api_key: str | None, limits: Limits, grammar: GrammarKind = "none"
+    model: str,
+    base_url: str | None,
+    api_key: str | None,
+    limits: Limits,
+    grammar: GrammarKind = "none",
+    tail: Tail | None = None,
 ) -> OpenAIChat:
     """The model at an address with a key, those of the environment where none are given. Raises UsageError."""
     require("openai", of="openai")
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, Timeout
 
     key = key_of("openai", api_key, "OPENAI_API_KEY")
-    return OpenAIChat(AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0), model, limits, grammar)
+    timeout = Timeout(None, connect=limits.connect_ms / 1000)
+    client = AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout)
+    return OpenAIChat(client, model, limits, grammar, tail)

@@ -44,12 +44,16 @@ class Limits:
         between_ms: between two pieces.
         tokens_max: that may be written.
         prices: by model.
+        connect_ms: until there is a connection.
+        total_ms: for all of it.
     """
 
     first_text_ms: float
     between_ms: float
     tokens_max: int
     prices: Mapping[str, Price] = field(default_factory=dict)
+    connect_ms: float = NO_LIMIT_MS
+    total_ms: float = NO_LIMIT_MS
 
 
 _OF_STATUS: Mapping[int, FailureReason] = {
@@ -76,7 +80,8 @@ def as_failure(provider: str, error: Exception) -> GeneratorFailed:
         headers = getattr(response, "headers", {})
         return GeneratorFailed(provider, reason, status=status, retry_after_s=_seconds(headers.get("retry-after")))
     if isinstance(error, TimeoutError) or "Timeout" in name:
-        return GeneratorFailed(provider, "timeout")
+        connecting = "ConnectTimeout" in (name, type(error.__cause__).__name__)
+        return GeneratorFailed(provider, "connect_timeout" if connecting else "timeout")
     return GeneratorFailed(provider, "unreachable" if _UNREACHABLE.search(name) else "bad_response")
 
 

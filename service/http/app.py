@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
@@ -13,7 +13,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
+from service.http.admission import Pool, Turnstile, open_pools
 from service.http.edge import Edge, Unforeseen
+from service.http.load_metrics import LoadCollector
 from service.http.metrics import Metrics
 from service.http.openapi import body_of, ok, problems, text
 from service.http.problems import handle_errors
@@ -30,7 +32,7 @@ PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
 
 _BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
-_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun")
+_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
@@ -41,7 +43,9 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     it is there. Raises UsageError for settings that make no sense.
     """
     settings = service.settings
-    metrics = Metrics(service.holder, lambda: service.degraded is not None)
+    pools = open_pools(settings, with_chat_model=bool(service.tails))
+    load = LoadCollector(list(pools.values()), service.tails)
+    metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
@@ -52,11 +56,11 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    _add_question_routes(app, QuestionRoutes(service, metrics, ping_s))
+    _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
     handle_errors(app)
-    _stand_around(app, settings, metrics)
+    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()})
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
@@ -78,7 +82,7 @@ def _lifespan(service: Service) -> Any:
     return lifespan
 
 
-def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics) -> None:
+def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, pools: Mapping[str, Pool]) -> None:
     """Middleware, innermost first."""
     try:
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -87,6 +91,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics) -> 
             f"setting 'trusted_proxies': {error}.", fix="Give IP addresses, networks such as 10.0.0.0/8, or *."
         ) from error
     app.add_middleware(Unforeseen)
+    app.add_middleware(Turnstile, pools=pools)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

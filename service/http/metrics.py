@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
 
 from service.contract import AnswerResponse, StageReport
 from service.holder import EngineHolder
@@ -15,6 +16,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 STAGES = frozenset(
     {
+        "queue",
         "condense",
         "embed",
         "dense",
@@ -37,11 +39,16 @@ class Metrics:
     Args:
         holder: whose generation and readiness are shown.
         fallen_back: whether another generation is served than the one published last.
+        others: what else is read when asked.
     """
 
-    def __init__(self, holder: EngineHolder, fallen_back: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, holder: EngineHolder, fallen_back: Callable[[], bool] = lambda: False, others: Iterable[Collector] = ()
+    ) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        for one in others:
+            registry.register(one)
         self._requests = Counter(
             "footnote_http_requests", "Requests answered", ["method", "route", "status"], registry=registry
         )

@@ -91,6 +91,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("format-unsupported", 500, "The index has a format that is not read here"),
         Kind("space-mismatch", 500, "Two embedding spaces would be mixed"),
         Kind("index-missing", 503, "There is no index to answer from"),
+        Kind("overloaded", 503, "More is asked than can be answered in time"),
         Kind("index-locked", 503, "The index is being written"),
         Kind("write-failed", 507, "The index cannot be written"),
         Kind("leg-unavailable", 504, "The retrieval leg asked for is not available"),
@@ -172,7 +173,7 @@ def problem_response(error: BaseException, request_id: str) -> Response:
     if isinstance(error, ProblemError | HTTPException):
         headers.update(error.headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["retry-after"] = _RETRY_AFTER_S
+        headers.setdefault("retry-after", _RETRY_AFTER_S)
     log_problem(error, problem)
     return Response(problem.model_dump_json(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
@@ -181,6 +182,8 @@ def log_problem(error: BaseException, problem: Problem) -> None:
     """One line for a foreseen 5xx, the whole trace for an unforeseen error, nothing for the caller's own mistakes."""
     if problem.type == KINDS["internal"].type:
         log.error("request %s failed unexpectedly", problem.request_id, exc_info=error)
+    elif problem.type == KINDS["overloaded"].type:
+        log.debug("request %s: %s", problem.request_id, problem.title)  # the metrics count them: they come in crowds
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s: %s", problem.request_id, problem.title, problem.detail)
 

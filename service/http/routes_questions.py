@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing
+from functools import partial
 from typing import cast
 
 from pydantic import BaseModel
@@ -11,12 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.answer import answer, search
-from service.contract import PipelineEvent, fold
+from service.budget import Deadline
+from service.contract import AnswerResponse, PipelineEvent, SearchResponse, fold
+from service.engine import Engine
+from service.http.admission import Place, Pool
 from service.http.exchange import exchange_of
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
 from service.http.sse import EventStream, Pump, until_gone
+from service.question import Question
 from service.wiring import Service
 
 
@@ -26,12 +31,14 @@ class QuestionRoutes:
     Args:
         service: leases the engine that a request keeps to its end.
         metrics: told what stages took.
+        pools: "search" and "answer", where a request waits for its turn.
         ping_s: seconds between comments on a silent stream.
     """
 
-    def __init__(self, service: Service, metrics: Metrics, ping_s: float) -> None:
+    def __init__(self, service: Service, metrics: Metrics, pools: Mapping[str, Pool], ping_s: float) -> None:
         self._service = service
         self._metrics = metrics
+        self._pools = pools
         self._ping_s = ping_s
 
     async def search(self, request: Request) -> Response:
@@ -41,9 +48,15 @@ class QuestionRoutes:
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
-            response = await search(question, engine, deadline)
+            response = await until_gone(request.receive, self._searched(question, engine, deadline))
         self._metrics.stages(response.stages, response.degraded)
         return json_response(response)
+
+    async def _searched(self, question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
+        async with self._pools["search"].place(deadline) as place:
+            response = await search(question, engine, deadline)
+            place.ended_well()
+        return response
 
     async def answer(self, request: Request) -> Response:
         """An answer whose every sentence was checked, as JSON or as a stream of events."""
@@ -53,14 +66,27 @@ class QuestionRoutes:
             engine = lease.enter_context(self._service.holder.lease())
             question = answer_question(request, asked, settings)
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
             if asked.stream:
-                return await self._stream(request, events, lease)
+                return await self._stream(request, events, lease, place)
             response = fold(await until_gone(request.receive, _all(events)))
-        self._metrics.answered(response)
+            self._answered(response, place)
         return json_response(response)
 
-    async def _stream(self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack) -> EventStream:
+    async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
+        """A place that is left with the lease, whatever happens meanwhile."""
+        place = await self._pools["answer"].enter(deadline)
+        lease.callback(place.leave)
+        return place
+
+    def _answered(self, response: AnswerResponse, place: Place) -> None:
+        place.ended_well()
+        self._metrics.answered(response)
+
+    async def _stream(
+        self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack, place: Place
+    ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
         try:
@@ -72,7 +98,7 @@ class QuestionRoutes:
             first,
             pump,
             exchange_of(request),
-            finished=self._metrics.answered,
+            finished=partial(self._answered, place=place),
             release=lease.pop_all().close,
             ping_s=self._ping_s,
         )

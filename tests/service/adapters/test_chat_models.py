@@ -264,7 +264,7 @@ def test_a_stall_ends_within_its_limit_and_the_connection_is_closed(provider, so
     began = time.monotonic()
     with pytest.raises(GeneratorFailed) as failed:
         written(provider.model(body), sources)
-    assert failed.value.reason == "timeout"
+    assert failed.value.reason == "between_timeout"
     assert time.monotonic() - began < 2
     assert body.closed
 
@@ -277,7 +277,7 @@ def test_items_without_text_do_not_put_off_the_limit_of_the_first_text(provider,
     began = time.monotonic()
     with pytest.raises(GeneratorFailed) as failed:
         written(model, sources)
-    assert failed.value.reason == "timeout"
+    assert failed.value.reason == "first_text_timeout"
     assert time.monotonic() - began < 2
 
 
@@ -364,3 +364,20 @@ def test_a_question_is_rewritten_from_turns_that_are_marked_as_data(provider):
 def test_a_rewriting_without_end_is_not_collected(provider):
     model = provider.model(provider.lines(["word " * 100] * 50))
     assert len(asyncio.run(model.rewrite([Turn("user", "q")])).text) < 1_000
+
+
+def test_a_connection_that_does_not_come_about_is_named(provider, sources):
+    with pytest.raises(GeneratorFailed) as failed:
+        written(provider.model(error=httpx2.ConnectTimeout("slow")), sources)
+    assert failed.value.reason == "connect_timeout"
+
+
+@pytest.mark.parametrize("stall_after", [0, -2])
+def test_the_limit_of_a_whole_call_holds_before_and_after_the_first_text(provider, sources, stall_after):
+    lines = list(provider.lines(["The otter ", "sleeps."]))
+    body = Stream(lines, stall_after=stall_after % len(lines))
+    model = provider.model(body)
+    model._limits = Limits(first_text_ms=5_000, between_ms=5_000, tokens_max=64, total_ms=100)
+    with pytest.raises(GeneratorFailed) as failed:
+        written(model, sources)
+    assert failed.value.reason == "total_timeout"

@@ -59,7 +59,7 @@ def test_too_slow_for_its_first_word_it_is_stood_in_for(address, folded):
     model = open_openai("local", address, "none", limits(first_text_ms=1))
     response = folded("how long does the otter sleep", generator=Chain([model, Extractive()]))
     assert response.verdict == "grounded"
-    assert response.degraded == ["generate: openai: timeout; sentences of the passages instead"]
+    assert response.degraded == ["generate: openai: first_text_timeout; sentences of the passages instead"]
 
 
 def written(model, sources, question):

@@ -179,7 +179,7 @@ def test_a_broken_pipeline_is_a_problem_in_json(client, scripted):
 def test_a_silent_stream_is_kept_alive_by_comments(app_over, shared_index, scripted):
     from starlette.testclient import TestClient
 
-    scripted(META, 0.2, SOURCES, FINISH)
+    scripted(META, 0.6, SOURCES, FINISH)
     with TestClient(app_over(shared_index, ping_s=0.04)) as client:
         text = ask(client, query="q", stream=True).text
     assert text.count(": ping\n\n") >= 3
