@@ -14,6 +14,7 @@ export class TurnView {
   #page;
   #seen = { answer: 0, tally: 0 };
   #blocks = [];
+  #looks = { sources: "", notes: "" };
   #parts;
   #settled = false;
   #all = false;
@@ -23,14 +24,13 @@ export class TurnView {
     this.#turn = turn;
     this.#page = page;
     if (turn.status !== "waiting") this.#seen = { answer: turn.sentences.length, tally: Infinity };
-    const part = (name, given = {}) => element(name, given);
     this.#parts = {
-      understood: part("p", { class: "understood", hidden: true }),
-      verdict: part("div", { class: "verdict" }),
-      answer: part("div", { class: "answer", dir: "auto" }),
-      notes: part("div", { class: "notes" }),
-      after: part("div", { class: "after" }),
-      sources: part("aside", { class: "sources", "aria-label": "Sources", hidden: true }),
+      understood: element("p", { class: "understood", hidden: true }),
+      verdict: element("div", { class: "verdict" }),
+      answer: element("div", { class: "answer", dir: "auto" }),
+      notes: element("div", { class: "notes" }),
+      after: element("div", { class: "after" }),
+      sources: element("aside", { class: "sources", "aria-label": "Sources", hidden: true }),
     };
     const { understood, verdict, answer, notes, after, sources } = this.#parts;
     this.element = element(
@@ -71,9 +71,9 @@ export class TurnView {
     const counts = [];
     if (checked) counts.push(`${count(checked, "sentence")} checked`);
     if (held.length) counts.push(`${held.length} held back`);
-    this.#parts.verdict.className = `verdict ${turn.response?.verdict ?? turn.status}`;
+    this.#parts.verdict.className = `verdict ${said.calm ? "calm" : (turn.response?.verdict ?? turn.status)}`;
     this.#parts.verdict.replaceChildren(
-      said.busy ? element("span", { class: "waiting verdict-busy" }, "") : "",
+      ...(said.busy ? [element("span", { class: "waiting" })] : []),
       said.busy ? element("span", {}, said.text) : element("strong", {}, said.text),
       ...(dots.length && turn.response?.verdict !== "abstained" ? [tally] : []),
       ...(counts.length && turn.response?.verdict !== "abstained" ? [element("span", {}, counts.join(", "))] : []),
@@ -149,18 +149,26 @@ export class TurnView {
     for (const one of citationsOf(turn)) if (!cited.has(one.passage_id)) cited.set(one.passage_id, one);
     const rows = [...turn.sources].sort((a, b) => (cited.get(a.passage.id)?.marker ?? 999 + a.rank) - (cited.get(b.passage.id)?.marker ?? 999 + b.rank));
     const focused = sources.contains(document.activeElement) ? document.activeElement.dataset.passage : null;
-    const look = JSON.stringify([rows.map((one) => [one.passage.id, cited.get(one.passage.id)?.id]), this.#all]);
-    if (sources.dataset.look === look) return;
-    sources.dataset.look = look;
-    const shown = this.#all ? rows : rows.slice(0, Math.max(SOURCES_SHOWN, cited.size));
     const abstained = turn.response?.verdict === "abstained";
-    sources.replaceChildren(
-      element("h3", {}, abstained ? "Nearest sources" : "Sources"),
-      element("ol", {}, shown.map((one) => element("li", {}, this.#source(one, cited.get(one.passage.id))))),
-      shown.length < rows.length &&
-        element("button", { type: "button", class: "link", click: () => ((this.#all = true), this.#drawSources()) }, `Show ${rows.length - shown.length} more`),
-    );
-    for (const child of [...sources.childNodes]) if (child.nodeType === Node.TEXT_NODE) child.remove();
+    const look = JSON.stringify([rows.map((one) => [one.passage.id, cited.get(one.passage.id)?.id]), this.#all, abstained, turn.response !== null, turn.status === "stopped"]);
+    if (this.#looks.sources === look) return;
+    this.#looks.sources = look;
+    const shown = this.#all ? rows : rows.slice(0, Math.max(SOURCES_SHOWN, cited.size));
+    const listed = (some) => element("ol", {}, some.map((one) => element("li", {}, this.#source(one, cited.get(one.passage.id)))));
+    const [quoted, others] = [shown.slice(0, cited.size), shown.slice(cited.size)];
+    const ended = turn.status !== "waiting" && turn.status !== "streaming";
+    sources.replaceChildren(element("h3", {}, abstained ? "Nearest sources" : quoted.length ? "Sources" : ended ? "Found, not cited" : "Found"));
+    if (quoted.length) sources.append(listed(quoted));
+    if (quoted.length && others.length) sources.append(element("h3", { class: "second" }, ended ? "Found, not cited" : "Found"));
+    if (others.length) sources.append(listed(others));
+    if (shown.length < rows.length) {
+      const more = () => {
+        this.#all = true;
+        this.#drawSources();
+        sources.querySelectorAll(".source")[shown.length]?.focus();
+      };
+      sources.append(element("button", { type: "button", class: "link", click: more }, `Show ${rows.length - shown.length} more`));
+    }
     if (focused) sources.querySelector(`[data-passage="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
@@ -181,8 +189,7 @@ export class TurnView {
         {},
         element("span", { class: "title", dir: "auto" }, header.title || header.id),
         where && element("span", { class: "where" }, where),
-        element("span", { class: "quote", dir: "auto" }, quote.replace(/\s+/g, " ").trim()),
-        !citation && element("span", { class: "unseen" }, "(found, not cited)"),
+        element("span", { class: "quote", dir: "auto" }, excerpt(quote)),
       ),
     );
   }
@@ -200,8 +207,8 @@ export class TurnView {
       notes.push(["problem", `${turn.problem.title}. ${turn.problem.detail ?? ""}${wait}`]);
     }
     const look = JSON.stringify(notes);
-    if (this.#parts.notes.dataset.look === look) return;
-    this.#parts.notes.dataset.look = look;
+    if (this.#looks.notes === look) return;
+    this.#looks.notes = look;
     this.#parts.notes.replaceChildren(...notes.map(([kind, text]) => element("p", { class: kind, role: kind === "problem" ? "alert" : "note" }, text)));
     this.#parts.notes.hidden = notes.length === 0;
   }
@@ -255,13 +262,19 @@ export function placeOf(citation) {
   };
 }
 
+/** A passage on one line, without the signs of Markdown's headings and fences. */
+function excerpt(text) {
+  const prose = text.replace(/^#{1,6} .*$/gm, "").replace(/^\s*(?:```|~~~).*$/gm, "");
+  return (prose.trim() ? prose : text).replace(/\s+/g, " ").trim();
+}
+
 function verdictOf(turn) {
   if (turn.status === "waiting") return { busy: true, text: "Searching" };
   if (turn.status === "streaming") return { busy: true, text: turn.sentences.length ? "Checking each sentence" : turn.sources.length ? "Reading" : "Searching" };
   if (turn.status === "failed") return { text: "Failed" };
   if (turn.status === "stopped") return { text: "Stopped" };
   const flagged = turn.sentences.some((one) => one.verdict === "unsupported" || one.verdict === "unchecked");
-  if (turn.response.verdict === "partial" && !flagged) return { text: heldBack(turn).length ? "What is shown is supported" : "Cut short" };
+  if (turn.response.verdict === "partial" && !flagged) return { calm: true, text: heldBack(turn).length ? "Supported, with gaps" : "Cut short" };
   return { text: VERDICTS[turn.response.verdict] ?? turn.response.verdict };
 }
 

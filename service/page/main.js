@@ -28,7 +28,9 @@ const page = {
   changed: () => keep(thread),
 };
 const history = new HistorySheet(openThread, (id) => {
-  if (id === thread.id) startAnew();
+  if (id !== thread.id) return;
+  thread.turns.length = 0; // what still runs is not kept again
+  startAnew();
 });
 
 function show() {

@@ -30,9 +30,9 @@ const ALLOWED = {
  * sentence(event) makes the element that a sentence's words are put into, as often as there are stretches of them.
  */
 export function render({ sentences, held, marker, gap, sentence }) {
-  const whole = sentences.map((one) => one.text).join("") + held.map((one) => one.index).join(" ");
+  const whole = sentences.map((one) => one.text).join("");
   const pair = whole.length > LONGEST ? undefined : PAIRS.find((one) => ![...one].some((sign) => whole.includes(sign)));
-  if (pair === undefined) return [element("p", { class: "plain" }, whole)];
+  if (pair === undefined) return [element("p", { class: "plain" }, whole), ...held.map((one) => element("p", {}, gap(one)))];
   const [opens, closes] = pair;
   const fenced = new Map();
   const markdown = written(sentences, held, (kind, number) => `${opens}${kind}${number}${closes}`, fenced);
@@ -106,7 +106,9 @@ function decorate(fragment, marks, sentences, held, make) {
     const code = text.parentElement?.closest("pre");
     let at = 0;
     for (const found of text.data.matchAll(marks)) {
-      if (found.index > at) parts.push(document.createTextNode(text.data.slice(at, found.index)));
+      const before = text.data.slice(at, found.index);
+      const spaced = found[1] === "c" && !code ? before.trimEnd() : before; // a marker stands close to its sentence
+      if (spaced) parts.push(document.createTextNode(spaced));
       at = found.index + found[0].length;
       const number = Number(found[2]);
       parts.push({ c: () => make.marker(citations[number]), w: () => make.gap(held[number]), s: () => number }[found[1]]());

@@ -34,10 +34,10 @@ export class Reader {
     this.#title.textContent = title || id;
     this.#about.textContent = [id === title ? "" : id, page && `page ${page}`, `version ${version.slice(0, 12)}`].filter(Boolean).join(" · ");
     this.#body.replaceChildren(element("p", { class: "soft", role: "status" }, "Loading…"));
-    this.#foot.replaceChildren(
-      element("a", { href: `s/${version}/${start}-${end}#quote`, target: "_blank", rel: "noopener" }, "Link to this quote"),
-      /^https?:/i.test(url ?? "") && element("a", { href: url, target: "_blank", rel: "noopener noreferrer nofollow" }, "Original"),
-    );
+    this.#foot.replaceChildren(element("a", { href: `s/${version}/${start}-${end}#quote`, target: "_blank", rel: "noopener" }, "Link to this quote"));
+    if (/^https?:/i.test(url ?? "")) {
+      this.#foot.append(element("a", { href: url, target: "_blank", rel: "noopener noreferrer nofollow" }, "Original"));
+    }
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.addEventListener("close", () => from?.isConnected && from.focus(), { once: true });
     let text;
@@ -49,9 +49,9 @@ export class Reader {
     }
     if (asked !== this.#asked) return;
     const signs = [...text]; // offsets are code points
-    const mark = element("mark", { id: "quote" }, signs.slice(start, end).join(""));
+    const mark = element("mark", { id: "quote" }, dressed(signs.slice(start, end)));
     this.#body.replaceChildren(
-      element("div", { class: "document", dir: "auto" }, signs.slice(0, start).join(""), mark, signs.slice(end).join("")),
+      element("div", { class: "document", dir: "auto" }, dressed(signs.slice(0, start)), mark, dressed(signs.slice(end))),
     );
     mark.scrollIntoView({ block: "center", behavior: "instant" });
     this.#body.focus({ preventScroll: true });
@@ -73,6 +73,14 @@ export class Reader {
     }
     return this.#kept.get(key);
   }
+}
+
+/** Text as it is, its headings set apart. */
+function dressed(signs) {
+  return signs
+    .join("")
+    .split(/^(#{1,6} .+)$/m)
+    .map((part, place) => (place % 2 ? element("span", { class: "heading" }, part) : part));
 }
 
 /** A click beside a dialog closes it. */
