@@ -91,6 +91,7 @@ export class TurnView {
       marker: (citation) => this.#marker(citation),
       gap: (one) => element("span", { class: "gap", role: "note" }, `A sentence was held back: ${reasonOf(one.reason)}.`),
       sentence: (one) => this.#sentence(one),
+      flag: (one) => (isDoubtful(one) ? [element("span", { class: "flag" }, SENTENCES[one.verdict])] : []),
     });
     const looks = blocks.map(lookOf);
     let same = 0;
@@ -136,7 +137,7 @@ export class TurnView {
     const place = this.#turn.sentences.indexOf(one);
     const now = place >= this.#seen.answer ? " now" : "";
     const made = element("span", { class: `sentence ${one.verdict}${now}`, "data-sentence": one.index });
-    if (one.verdict === "unsupported" || one.verdict === "unchecked") made.title = `${SENTENCES[one.verdict]}: ${reasonOf(one.reason)}`;
+    if (isDoubtful(one)) made.title = `${SENTENCES[one.verdict]}: ${reasonOf(one.reason ?? "not_supported")}`;
     return made;
   }
 
@@ -182,7 +183,7 @@ export class TurnView {
       : { id: header.id, version: header.version, title: header.title, url: header.url, page: passage.page, start: passage.start, end: passage.end };
     return element(
       "button",
-      { type: "button", class: `source ${citation ? "cited" : "uncited"}`, "data-passage": passage.id, click: (event) => this.#page.open(place, event.currentTarget) },
+      { type: "button", class: `source ${citation ? "cited" : this.#turn.response?.verdict === "abstained" ? "uncited nearest" : "uncited"}`, "data-passage": passage.id, click: (event) => this.#page.open(place, event.currentTarget) },
       element("span", { class: "number" }, citation ? String(citation.marker) : ""),
       element(
         "span",
@@ -262,6 +263,10 @@ export function placeOf(citation) {
   };
 }
 
+function isDoubtful(sentence) {
+  return sentence.verdict === "unsupported" || sentence.verdict === "unchecked";
+}
+
 /** A passage on one line, without the signs of Markdown's headings and fences. */
 function excerpt(text) {
   const prose = text.replace(/^#{1,6} .*$/gm, "").replace(/^\s*(?:```|~~~).*$/gm, "");
@@ -273,7 +278,7 @@ function verdictOf(turn) {
   if (turn.status === "streaming") return { busy: true, text: turn.sentences.length ? "Checking each sentence" : turn.sources.length ? "Reading" : "Searching" };
   if (turn.status === "failed") return { text: "Failed" };
   if (turn.status === "stopped") return { text: "Stopped" };
-  const flagged = turn.sentences.some((one) => one.verdict === "unsupported" || one.verdict === "unchecked");
+  const flagged = turn.sentences.some(isDoubtful);
   if (turn.response.verdict === "partial" && !flagged) return { calm: true, text: heldBack(turn).length ? "Supported, with gaps" : "Cut short" };
   return { text: VERDICTS[turn.response.verdict] ?? turn.response.verdict };
 }

@@ -112,6 +112,7 @@ export class Filters {
     const { filter, ...others } = this.asked();
     const active = Object.keys(others).length + (filter === undefined ? 0 : (filter.$and?.length ?? 1));
     this.#say.textContent = active ? `Filters (${active})` : "Filters";
+    this.#say.parentElement.classList.toggle("active", active > 0);
   }
 }
 

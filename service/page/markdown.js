@@ -27,9 +27,10 @@ const ALLOWED = {
 /** Blocks of an answer as elements.
  *
  * sentences: as events have them. held: those that were held back. marker(citation), gap(withheld) make elements;
- * sentence(event) makes the element that a sentence's words are put into, as often as there are stretches of them.
+ * sentence(event) makes the element that a sentence's words are put into, as often as there are stretches of them;
+ * flag(event) lists what stands behind them.
  */
-export function render({ sentences, held, marker, gap, sentence }) {
+export function render({ sentences, held, marker, gap, sentence, flag }) {
   const whole = sentences.map((one) => one.text).join("");
   const pair = whole.length > LONGEST ? undefined : PAIRS.find((one) => ![...one].some((sign) => whole.includes(sign)));
   if (pair === undefined) return [element("p", { class: "plain" }, whole), ...held.map((one) => element("p", {}, gap(one)))];
@@ -51,7 +52,7 @@ export function render({ sentences, held, marker, gap, sentence }) {
     pre.setAttribute("role", "region");
     pre.setAttribute("aria-label", "Code");
   }
-  decorate(fragment, new RegExp(`${opens}([swc])(\\d+)${closes}`, "g"), sentences, held, { marker, gap, sentence });
+  decorate(fragment, new RegExp(`${opens}([swc])(\\d+)${closes}`, "g"), sentences, held, { marker, gap, sentence, flag });
   for (const code of fragment.querySelectorAll("[data-line]")) {
     const said = fenced.get(Number(code.dataset.line));
     delete code.dataset.line;
@@ -111,7 +112,9 @@ function decorate(fragment, marks, sentences, held, make) {
       if (spaced) parts.push(document.createTextNode(spaced));
       at = found.index + found[0].length;
       const number = Number(found[2]);
-      parts.push({ c: () => make.marker(citations[number]), w: () => make.gap(held[number]), s: () => number }[found[1]]());
+      if (found[1] === "c") parts.push(make.marker(citations[number]));
+      else if (found[1] === "w") parts.push(make.gap(held[number]));
+      else parts.push(number, ...make.flag(sentences[number]));
     }
     if (at < text.data.length) parts.push(document.createTextNode(text.data.slice(at)));
     const nodes = parts.filter((one) => typeof one !== "number");
