@@ -55,8 +55,8 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     app.state.service = service
     _add_question_routes(app, QuestionRoutes(service, metrics, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
-    _add_index_routes(app, IndexRoutes(service, metrics))
     _add_page_routes(app, PageRoutes(service))
+    _add_index_routes(app, IndexRoutes(service, metrics))
     handle_errors(app)
     _stand_around(app, settings, metrics)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it

@@ -147,6 +147,7 @@ function submit() {
   }
   if (!question) return;
   by("question").value = "";
+  toggleFilters(false);
   grow();
   begin(question);
 }

@@ -89,7 +89,8 @@ function written(sentences, held, mark, fenced) {
     }
     if (FENCE.test(one.text)) fenced.set(text.split("\n").length - 1, one);
     text += signs.join("");
-    if (!FENCE.test(one.text) && /[\p{L}\p{N}]/u.test(one.text)) close(mark("s", place));
+    if (FENCE.test(one.text)) text = `${text.trimEnd()}\n\n`; // its marker is not the next sentence's
+    else if (/[\p{L}\p{N}]/u.test(one.text)) close(mark("s", place));
   });
   lost(Infinity);
   return text;

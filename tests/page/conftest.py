@@ -30,6 +30,8 @@ DOCUMENTS = {
     "<b onclick=alert(1)>bold</b> things.\n",
 }
 REPLIES: list[dict[str, Any]] = [
+    {"when": "fail", "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to the help desk"], "error": "server_error"},
+    {"when": "slowly", "delay_ms": 30, "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to"], "stall": True},
     {
         "when": "refund",
         "delay_ms": 120,
@@ -41,7 +43,6 @@ REPLIES: list[dict[str, Any]] = [
             "- Exchanges are free of charge within the European Union [1].\n",
         ],
     },
-    {"when": "slowly", "delay_ms": 30, "pieces": ["Refunds take 14 days after the parcel has reached us [1]. "], "stall": True},
     {
         "when": "prefix",
         "delay_ms": 20,
@@ -49,7 +50,6 @@ REPLIES: list[dict[str, Any]] = [
         + ["The default prefix is /usr/local [1].\n"],
     },
     {"when": "parcels", "pieces": ["Parcels to Zürich and 東京 😀 arrive within 3 working days [1]. "]},
-    {"when": "fail", "pieces": ["Refunds take 14 days after the parcel has reached us [1]. "], "error": "server_error"},
     {"when": "nonsense", "pieces": ["The moon is made of green cheese [1]. "]},
     {"pieces": ["The hostile page says bold things [1]. "]},
 ]

@@ -23,7 +23,7 @@ ATTACKS = [
     "# ⧼⧽⦗⦘⸨⸩⟬⟭⦕⦖ <b>",
     "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
     "| a |\n| - |\n| <img src=x onerror=alert(1)> |",
-    "\u202e evil \u0000 \u2028 \ud83d\ude00",
+    "\u202e evil \u0000 \u2028 \U0001f600",
     "> " * 200 + "deep",
 ]
 
@@ -45,9 +45,10 @@ def stream_of(*texts, title="t", quote="q", url=None):
     ]
     start = 0
     for index, text in enumerate(texts):
+        at = max(text.find("[1]"), 0)
         citation = {
             **{"id": f"c{index}", "marker": 1, "answer_start": start, "answer_end": start + len(text)},
-            **{"marker_start": start, "marker_end": start + 2, "document_id": "d", "document_version": "0" * 64},
+            **{"marker_start": start + at, "marker_end": start + at + 3, "document_id": "d", "document_version": "0" * 64},
             **{"title": title, "url": url, "page": None, "passage_id": "p", "quote": quote, "source_start": 0},
             **{"source_end": 1, "support": 1.0, "checks": {"known": True, "exact": True, "supported": True}},
         }
@@ -89,9 +90,8 @@ def test_nothing_in_an_answer_runs(open_page, attack):
     answer_with(watched.page, stream_of("Before. ", attack + "\n", "After [1]. ", title=attack, quote=attack, url="javascript:alert(1)"))
     watched.ask("attack")
     watched.settled()
-    watched.page.locator(".marker, .plain").first.wait_for()
-    if watched.page.locator(".marker").count():
-        watched.page.locator(".marker").last.focus()
+    if watched.page.locator(".answer .plain").count() == 0:
+        watched.page.locator(".marker").last.focus(timeout=2_000)
     watched.page.wait_for_timeout(150)
     assert harmed(watched.page) == UNHARMED
     assert watched.page.locator(".answer").inner_text().strip()

@@ -146,6 +146,7 @@ def test_axe_finds_nothing(open_page, size, theme):
     page.get_by_role("button", name="Add a condition").click()
     page.wait_for_timeout(300)
     assert violations(page) == []
+    page.get_by_role("button", name="Filters").click()
     page.get_by_role("button", name="History").click()
     page.wait_for_timeout(300)
     assert violations(page) == []
@@ -170,18 +171,18 @@ def test_the_first_sentence_is_painted_soon_after_its_event(open_page):
 def test_stopping_keeps_what_was_checked(open_page):
     watched = open_page()
     page = watched.page
-    watched.ask("Tell me slowly")
-    page.locator(".turn").wait_for()
-    page.wait_for_timeout(300)
+    watched.ask("How long do refunds take, slowly")
+    page.locator(".sentence").wait_for()
     page.get_by_role("button", name="Stop").click()
     watched.settled()
+    assert "Refunds take 14 days" in page.locator(".answer").inner_text()
     assert "stopped it" in page.locator(".notes").inner_text()
     assert page.get_by_role("button", name="Ask", exact=True).is_disabled()
 
 
 def test_a_model_that_fails_is_told_beside_what_was_checked(open_page):
     watched = open_page()
-    watched.ask("Please fail")
+    watched.ask("How long do refunds take, and fail")
     watched.settled()
     assert "Refunds take 14 days" in watched.page.locator(".answer").inner_text()
     assert "The chat model failed" in watched.page.locator(".notes").inner_text()
