@@ -30,6 +30,7 @@ mark { background: var(--mark); color: inherit; scroll-margin: 30vh; }
 pre { white-space: pre-wrap; border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; font-size: .85rem; }
 """
 
+
 @cache
 def _headers() -> dict[str, str]:
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -30,8 +30,17 @@ DOCUMENTS = {
     "<b onclick=alert(1)>bold</b> things.\n",
 }
 REPLIES: list[dict[str, Any]] = [
-    {"when": "fail", "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to the help desk"], "error": "server_error"},
-    {"when": "slowly", "delay_ms": 30, "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to"], "stall": True},
+    {
+        "when": "fail",
+        "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to the help desk"],
+        "error": "server_error",
+    },
+    {
+        "when": "slowly",
+        "delay_ms": 30,
+        "pieces": ["Refunds take 14 days after the parcel has reached us [1]. ", "Write to"],
+        "stall": True,
+    },
     {
         "when": "refund",
         "delay_ms": 120,
@@ -46,7 +55,10 @@ REPLIES: list[dict[str, Any]] = [
     {
         "when": "prefix",
         "delay_ms": 20,
-        "pieces": ["Run the installer with the prefix option [1]:\n\n", "```sh\n./install --prefix /usr/local\n``` [1]\n\n"]
+        "pieces": [
+            "Run the installer with the prefix option [1]:\n\n",
+            "```sh\n./install --prefix /usr/local\n``` [1]\n\n",
+        ]
         + ["The default prefix is /usr/local [1].\n"],
     },
     {"when": "parcels", "pieces": ["Parcels to Zürich and 東京 😀 arrive within 3 working days [1]. "]},
@@ -117,7 +129,9 @@ def serving(index: Path, script: Path, **settings: Any) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Debian's Chromium; nothing is downloaded."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright, which is missing")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is tested with playwright, which is missing"
+    )
     if CHROMIUM is None:
         pytest.skip("the page is tested in chromium, which is missing")
     with playwright.sync_playwright() as running:

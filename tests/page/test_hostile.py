@@ -34,7 +34,15 @@ def stream_of(*texts, title="t", quote="q", url=None):
         "rank": 1,
         "score": 1.0,
         "scores": {"dense": None, "lexical": None, "fused": 1.0, "rerank": None},
-        "passage": {"id": "p", "document_id": "d", "text": quote, "start": 0, "end": 1, "page": None, "section": [title]},
+        "passage": {
+            "id": "p",
+            "document_id": "d",
+            "text": quote,
+            "start": 0,
+            "end": 1,
+            "page": None,
+            "section": [title],
+        },
         "document": {"id": "d", "version": "0" * 64, "title": title, "url": url, "metadata": {title: 1}},
     }
     events = [
@@ -48,7 +56,12 @@ def stream_of(*texts, title="t", quote="q", url=None):
         at = max(text.find("[1]"), 0)
         citation = {
             **{"id": f"c{index}", "marker": 1, "answer_start": start, "answer_end": start + len(text)},
-            **{"marker_start": start + at, "marker_end": start + at + 3, "document_id": "d", "document_version": "0" * 64},
+            **{
+                "marker_start": start + at,
+                "marker_end": start + at + 3,
+                "document_id": "d",
+                "document_version": "0" * 64,
+            },
             **{"title": title, "url": url, "page": None, "passage_id": "p", "quote": quote, "source_start": 0},
             **{"source_end": 1, "support": 1.0, "checks": {"known": True, "exact": True, "supported": True}},
         }
@@ -57,7 +70,14 @@ def stream_of(*texts, title="t", quote="q", url=None):
         start += len(text)
     done = {
         **{"request_id": "r", "generation": 1, "query_used": title, "answer": "".join(texts), "verdict": "grounded"},
-        **{"finish_reason": "stop", "abstention": None, "sentences": [], "citations": [], "sources": [], "withheld": []},
+        **{
+            "finish_reason": "stop",
+            "abstention": None,
+            "sentences": [],
+            "citations": [],
+            "sources": [],
+            "withheld": [],
+        },
         **{"usage": {"provider": title, "model": title, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": None}},
         **{"stages": [{"name": title, "budget_ms": None, "took_ms": 1.0, "outcome": "ok"}], "degraded": [title]},
     }
@@ -87,7 +107,10 @@ UNHARMED = {"ran": None, "elements": 0, "handlers": 0, "links": []}
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_in_an_answer_runs(open_page, attack):
     watched = open_page()
-    answer_with(watched.page, stream_of("Before. ", attack + "\n", "After [1]. ", title=attack, quote=attack, url="javascript:alert(1)"))
+    answer_with(
+        watched.page,
+        stream_of("Before. ", attack + "\n", "After [1]. ", title=attack, quote=attack, url="javascript:alert(1)"),
+    )
     watched.ask("attack")
     watched.settled()
     if watched.page.locator(".answer .plain").count() == 0:

@@ -26,10 +26,14 @@ def test_a_question_its_answer_a_quote_and_the_document(open_page):
     watched.ask("How long do refunds take?")
     page.locator(".sentence").first.wait_for()
     assert page.get_by_role("button", name="Stop").is_visible()
-    assert not page.get_by_role("button", name="Ask again").is_visible(), "sentences are shown before the answer is whole"
+    assert not page.get_by_role("button", name="Ask again").is_visible(), (
+        "sentences are shown before the answer is whole"
+    )
     watched.settled()
     turn = page.locator(".turn")
-    assert turn.locator(".answer p").first.inner_text().startswith("Refunds take 14 days after the parcel has reached us")
+    assert (
+        turn.locator(".answer p").first.inner_text().startswith("Refunds take 14 days after the parcel has reached us")
+    )
     assert "30 days" not in page.locator("body").inner_text(), "what was held back is told, not shown"
     assert turn.locator(".gap").count() == 1
     assert "1 held back" in turn.locator(".verdict").inner_text()
@@ -74,7 +78,10 @@ def test_code_is_shown_as_code_and_its_marker_works(open_page):
     code = watched.page.locator(".answer pre code")
     assert code.inner_text().strip() == "./install --prefix /usr/local"
     assert "said" in code.get_attribute("class")
-    assert watched.page.locator(".answer pre + p .marker").count() + watched.page.locator(".answer pre .marker").count() == 1
+    assert (
+        watched.page.locator(".answer pre + p .marker").count() + watched.page.locator(".answer pre .marker").count()
+        == 1
+    )
 
 
 def test_with_the_keyboard_alone(open_page):
@@ -223,7 +230,11 @@ def test_filters_are_sent_and_what_is_wrong_with_them_is_shown(open_page):
     page.get_by_label("Value").fill("2020")
     with page.expect_request("**/v1/answer") as sent:
         watched.ask("Which prefix?")
-    assert json.loads(sent.value.post_data) == {"query": "Which prefix?", "filter": {"year": {"$gte": 2020}}, "stream": True}
+    assert json.loads(sent.value.post_data) == {
+        "query": "Which prefix?",
+        "filter": {"year": {"$gte": 2020}},
+        "stream": True,
+    }
     watched.settled()
     assert {one for one in page.locator(".source .title").all_inner_texts()} == {"Install"}
     page.get_by_label("Field").fill("$year")
@@ -265,7 +276,9 @@ def test_history_is_kept_in_the_browser_and_two_tabs_lose_nothing(open_page, ser
 def test_damaged_history_is_passed_over(open_page):
     watched = open_page()
     page = watched.page
-    page.evaluate("localStorage.setItem('footnote:thread:a', '{'); localStorage.setItem('footnote:thread:b', '{\"id\": \"b\", \"turns\": [1]}')")
+    page.evaluate(
+        "localStorage.setItem('footnote:thread:a', '{'); localStorage.setItem('footnote:thread:b', '{\"id\": \"b\", \"turns\": [1]}')"
+    )
     page.get_by_role("button", name="History").click()
     assert "Nothing was asked yet" in page.get_by_role("dialog").inner_text()
 
@@ -285,7 +298,9 @@ def test_a_theme_that_is_chosen_stays(open_page):
 def test_the_feedback_buttons_are_there_where_the_route_is(open_page, served):
     watched = open_page()
     watched.page.evaluate("document.body.dataset.feedback")
-    has_route = watched.page.evaluate("fetch('openapi.json').then((one) => one.json()).then((one) => '/v1/feedback' in one.paths)")
+    has_route = watched.page.evaluate(
+        "fetch('openapi.json').then((one) => one.json()).then((one) => '/v1/feedback' in one.paths)"
+    )
     assert watched.page.evaluate("document.body.dataset.feedback") == str(has_route).lower()
 
 
@@ -329,11 +344,16 @@ def test_what_the_service_refuses_is_told_in_its_own_words(open_page):
     problem = {"type": "urn:busy", "title": "Too many requests", "detail": "Eight are being answered.", "status": 429}
     watched.page.route(
         "**/v1/answer",
-        lambda route: route.fulfill(status=429, content_type="application/problem+json", headers={"retry-after": "7"}, body=json.dumps(problem)),
+        lambda route: route.fulfill(
+            status=429, content_type="application/problem+json", headers={"retry-after": "7"}, body=json.dumps(problem)
+        ),
     )
     watched.ask("How long do refunds take?")
     watched.settled()
-    assert watched.page.locator(".problem").inner_text() == "Too many requests. Eight are being answered. Try again in 7 s."
+    assert (
+        watched.page.locator(".problem").inner_text()
+        == "Too many requests. Eight are being answered. Try again in 7 s."
+    )
     watched.page.unroute("**/v1/answer")
     watched.page.route("**/v1/answer", lambda route: route.abort())
     watched.ask("And now?")
