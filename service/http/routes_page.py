@@ -19,21 +19,12 @@ from service.wiring import Service
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 """Of the files that are served; what ends otherwise is not."""
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types dompurify",  # the one policy there is, made by the library that cleans what is shown
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types dompurify"
 )
-"""No script or style but the page's own files, no request that leaves the origin, no text that becomes markup."""
+"""No script or style but the page's own files, no request that leaves the origin, no text that becomes markup but by
+the one policy of the library that cleans it."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FEEDBACK = "/v1/feedback"

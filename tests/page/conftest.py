@@ -20,14 +20,15 @@ CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found :=
 ROOT = Path(__file__).parents[2]
 LONG = "\n\n".join(f"Paragraph {number} is about nothing that anybody asks." for number in range(60))
 DOCUMENTS = {
-    "returns.md": "# Returns\n\n## Refunds\n\nRefunds take 14 days after the parcel has reached us. Write to the help desk to "
-    "ask for one.\n\n## Exchanges\n\nAn exchange is sent the same day. Exchanges are free of charge within the European Union.\n",
-    "shipping.md": f"# Shipping\n\n{LONG}\n\n## Parcels\n\nParcels to Zürich and 東京 😀 arrive within 3 working days. A parcel may "
-    f"weigh 20 kg.\n\n{LONG}\n",
-    "install.md": "---\nlang: en\nyear: 2021\n---\n# Install\n\nThe installer needs Python 3.11 or newer.\n\n## Linux\n\nRun the "
-    "installer with the prefix option:\n\n```sh\n./install --prefix /usr/local\n```\n\nThe default prefix is /usr/local.\n",
-    "hostile.md": "# Hostile <img src=x onerror=alert(1)>\n\nThe hostile page says <script>document.title='run'</script> and "
-    "<b onclick=alert(1)>bold</b> things.\n",
+    "returns.md": "# Returns\n\n## Refunds\n\nRefunds take 14 days after the parcel has reached us. Write to the "
+    "help desk to ask for one.\n\n## Exchanges\n\nAn exchange is sent the same day. "
+    "Exchanges are free of charge within the European Union.\n",
+    "shipping.md": f"# Shipping\n\n{LONG}\n\n## Parcels\n\nParcels to Zürich and 東京 😀 arrive within 3 working "
+    f"days. A parcel may weigh 20 kg.\n\n{LONG}\n",
+    "install.md": "---\nlang: en\nyear: 2021\n---\n# Install\n\nThe installer needs Python 3.11 or newer.\n\n## Linux\n\n"
+    "Run the installer with the prefix option:\n\n```sh\n./install --prefix /usr/local\n```\n\nThe default prefix is /usr/local.\n",
+    "hostile.md": "# Hostile <img src=x onerror=alert(1)>\n\nThe hostile page says "
+    "<script>document.title='run'</script> and <b onclick=alert(1)>bold</b> things.\n",
 }
 REPLIES: list[dict[str, Any]] = [
     {
@@ -58,8 +59,8 @@ REPLIES: list[dict[str, Any]] = [
         "pieces": [
             "Run the installer with the prefix option [1]:\n\n",
             "```sh\n./install --prefix /usr/local\n``` [1]\n\n",
-        ]
-        + ["The default prefix is /usr/local [1].\n"],
+            "The default prefix is /usr/local [1].\n",
+        ],
     },
     {"when": "parcels", "pieces": ["Parcels to Zürich and 東京 😀 arrive within 3 working days [1]. "]},
     {"when": "nonsense", "pieces": ["The moon is made of green cheese [1]. "]},

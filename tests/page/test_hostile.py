@@ -55,31 +55,42 @@ def stream_of(*texts, title="t", quote="q", url=None):
     for index, text in enumerate(texts):
         at = max(text.find("[1]"), 0)
         citation = {
-            **{"id": f"c{index}", "marker": 1, "answer_start": start, "answer_end": start + len(text)},
-            **{
-                "marker_start": start + at,
-                "marker_end": start + at + 3,
-                "document_id": "d",
-                "document_version": "0" * 64,
-            },
-            **{"title": title, "url": url, "page": None, "passage_id": "p", "quote": quote, "source_start": 0},
-            **{"source_end": 1, "support": 1.0, "checks": {"known": True, "exact": True, "supported": True}},
+            "id": f"c{index}",
+            "marker": 1,
+            "answer_start": start,
+            "answer_end": start + len(text),
+            "marker_start": start + at,
+            "marker_end": start + at + 3,
+            "document_id": "d",
+            "document_version": "0" * 64,
+            "title": title,
+            "url": url,
+            "page": None,
+            "passage_id": "p",
+            "quote": quote,
+            "source_start": 0,
+            "source_end": 1,
+            "support": 1.0,
+            "checks": {"known": True, "exact": True, "supported": True},
         }
         body = {"index": index, "text": text, "start": start, "end": start + len(text), "verdict": "supported"}
         events.append(("sentence", {**body, "reason": None, "citations": [citation]}))
         start += len(text)
     done = {
-        **{"request_id": "r", "generation": 1, "query_used": title, "answer": "".join(texts), "verdict": "grounded"},
-        **{
-            "finish_reason": "stop",
-            "abstention": None,
-            "sentences": [],
-            "citations": [],
-            "sources": [],
-            "withheld": [],
-        },
-        **{"usage": {"provider": title, "model": title, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": None}},
-        **{"stages": [{"name": title, "budget_ms": None, "took_ms": 1.0, "outcome": "ok"}], "degraded": [title]},
+        "request_id": "r",
+        "generation": 1,
+        "query_used": title,
+        "answer": "".join(texts),
+        "verdict": "grounded",
+        "finish_reason": "stop",
+        "abstention": None,
+        "sentences": [],
+        "citations": [],
+        "sources": [],
+        "withheld": [],
+        "usage": {"provider": title, "model": title, "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": None},
+        "stages": [{"name": title, "budget_ms": None, "took_ms": 1.0, "outcome": "ok"}],
+        "degraded": [title],
     }
     events.append(("done", done))
     return "".join(f"event: {name}\nid: {at}\ndata: {json.dumps(data)}\n\n" for at, (name, data) in enumerate(events))
@@ -94,9 +105,12 @@ def harmed(page):
     return page.evaluate(
         """() => ({
             ran: document.body.dataset.run ?? null,
-            elements: [...document.querySelectorAll(".thread :is(script, img, iframe, svg:not(.icon), style, object, form:not(.comment), math)")].length,
-            handlers: [...document.querySelectorAll(".thread *")].filter((one) => [...one.attributes].some((a) => a.name.startsWith("on"))).length,
-            links: [...document.querySelectorAll(".thread a")].map((one) => one.href).filter((one) => !one.startsWith("https://good.example/")),
+            elements: document.querySelectorAll(
+                ".thread :is(script, img, iframe, svg:not(.icon), style, object, form:not(.comment), math)").length,
+            handlers: [...document.querySelectorAll(".thread *")]
+                .filter((one) => [...one.attributes].some((a) => a.name.startsWith("on"))).length,
+            links: [...document.querySelectorAll(".thread a")].map((one) => one.href)
+                .filter((one) => !one.startsWith("https://good.example/")),
         })"""
     )
 
@@ -150,7 +164,8 @@ def test_the_policy_lets_no_script_in_however_it_came(open_page):
             const tried = [];
             try { document.body.innerHTML += "<b>"; tried.push("markup"); } catch (error) { tried.push(error.name); }
             const inline = document.createElement("script");
-            try { inline.text = "document.body.dataset.run = 1"; document.body.append(inline); } catch (error) { tried.push(error.name); }
+            try { inline.text = "document.body.dataset.run = 1"; document.body.append(inline); }
+            catch (error) { tried.push(error.name); }
             return tried;
         }"""
     )

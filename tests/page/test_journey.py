@@ -236,7 +236,7 @@ def test_filters_are_sent_and_what_is_wrong_with_them_is_shown(open_page):
         "stream": True,
     }
     watched.settled()
-    assert {one for one in page.locator(".source .title").all_inner_texts()} == {"Install"}
+    assert set(page.locator(".source .title").all_inner_texts()) == {"Install"}
     page.get_by_label("Field").fill("$year")
     watched.ask("Which prefix?")
     page.locator(".filters .wrong").wait_for()
@@ -277,7 +277,8 @@ def test_damaged_history_is_passed_over(open_page):
     watched = open_page()
     page = watched.page
     page.evaluate(
-        "localStorage.setItem('footnote:thread:a', '{'); localStorage.setItem('footnote:thread:b', '{\"id\": \"b\", \"turns\": [1]}')"
+        "localStorage.setItem('footnote:thread:a', '{');"
+        ' localStorage.setItem(\'footnote:thread:b\', \'{"id": "b", "turns": [1]}\')'
     )
     page.get_by_role("button", name="History").click()
     assert "Nothing was asked yet" in page.get_by_role("dialog").inner_text()
