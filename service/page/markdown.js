@@ -38,7 +38,12 @@ export function render({ sentences, held, marker, gap, sentence, flag }) {
   const fenced = new Map();
   const markdown = written(sentences, held, (kind, number) => `${opens}${kind}${number}${closes}`, fenced);
   const fragment = DOMPurify.sanitize(parser.render(markdown), ALLOWED);
+  const linked = new Set(sentences.flatMap((one) => one.citations).flatMap((one) => (URL.canParse(one.url ?? "") ? [new URL(one.url).href] : [])));
   for (const link of fragment.querySelectorAll("a")) {
+    if (!linked.has(link.href)) {
+      link.replaceWith(...link.childNodes); // the service lets no link pass but to a cited source; nor does the page
+      continue;
+    }
     link.target = "_blank";
     link.rel = "noopener noreferrer nofollow";
   }

@@ -25,8 +25,9 @@ DOCUMENTS = {
     "Exchanges are free of charge within the European Union.\n",
     "shipping.md": f"# Shipping\n\n{LONG}\n\n## Parcels\n\nParcels to Zürich and 東京 😀 arrive within 3 working "
     f"days. A parcel may weigh 20 kg.\n\n{LONG}\n",
-    "install.md": "---\nlang: en\nyear: 2021\n---\n# Install\n\nThe installer needs Python 3.11 or newer.\n\n## Linux\n\n"
-    "Run the installer with the prefix option:\n\n```sh\n./install --prefix /usr/local\n```\n\nThe default prefix is /usr/local.\n",
+    "install.md": "---\nlang: en\nyear: 2021\n---\n# Install\n\nThe installer needs Python 3.11 or newer.\n\n"
+    "## Linux\n\nRun the installer with the prefix option:\n\n```sh\n./install --prefix /usr/local\n```\n\n"
+    "The default prefix is /usr/local.\n",
     "hostile.md": "# Hostile <img src=x onerror=alert(1)>\n\nThe hostile page says "
     "<script>document.title='run'</script> and <b onclick=alert(1)>bold</b> things.\n",
 }

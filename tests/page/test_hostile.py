@@ -136,7 +136,7 @@ def test_nothing_in_an_answer_runs(open_page, attack):
 
 def test_a_link_to_a_source_is_one(open_page):
     watched = open_page()
-    answer_with(watched.page, stream_of("See [it](https://good.example/a). "))
+    answer_with(watched.page, stream_of("See [it](https://good.example/a). ", url="https://good.example/a"))
     watched.ask("link")
     watched.settled()
     link = watched.page.locator(".answer a")

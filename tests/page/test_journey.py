@@ -237,6 +237,7 @@ def test_filters_are_sent_and_what_is_wrong_with_them_is_shown(open_page):
     }
     watched.settled()
     assert set(page.locator(".source .title").all_inner_texts()) == {"Install"}
+    page.get_by_role("button", name="Filters (1)").click()
     page.get_by_label("Field").fill("$year")
     watched.ask("Which prefix?")
     page.locator(".filters .wrong").wait_for()
