@@ -22,6 +22,7 @@ from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.routes_documents import DocumentRoutes
 from service.http.routes_index import IndexRoutes
+from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
 from service.http.security import Guard, TrustedProxies
 from service.settings import ServiceSettings
@@ -58,6 +59,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     app.state.service = service
     _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
+    _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
     handle_errors(app)
     _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()})
@@ -145,7 +147,6 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
     def add(path: str, endpoint: Any, responses: openapi.Responses, method: str = "GET") -> None:
         app.add_api_route(path, endpoint, methods=[method], response_model=None, responses=responses)
 
-    add("/", routes.home, {**text("text/html"), **problems()})
     add("/healthz", routes.healthz, ok(models.HealthResponse))
     add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing")})
     add("/metrics", routes.metrics, {**text("text/plain"), **problems()})
@@ -156,3 +157,8 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
         {**ok(models.ReloadResponse), **problems("unauthorized", "forbidden-origin", *_INDEX)},
         "POST",
     )
+
+
+def _add_page_routes(app: FastAPI, routes: PageRoutes) -> None:
+    app.add_api_route("/", routes.home, response_model=None, responses={**text("text/html"), **problems()})
+    app.add_api_route("/page/{build}/{name:path}", routes.file, response_model=None, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Pages for people: a span highlighted in its document, and the first page. No scripts, nothing from elsewhere."""
+"""A page for people: a span highlighted in its document. No scripts, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ mark { background: var(--mark); color: inherit; scroll-margin: 30vh; }
 pre { white-space: pre-wrap; border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; font-size: .85rem; }
 """
 
-_LINKS = '<a href="openapi.json">openapi.json</a> · <a href="v1/index">index</a> · <a href="readyz">readiness</a>'
-
 
 @cache
 def _headers() -> dict[str, str]:
@@ -60,21 +58,17 @@ def passage_page(document: StoredDocument, start: int, end: int) -> Response:
     return page(title, "\n".join(lines))
 
 
-def home_page(base: str, generation: int | None, error: str | None) -> Response:
-    """What this is, what it serves, and a request to paste."""
-    state = f"Not ready: {error or 'no index yet'}" if generation is None else f"Generation {generation} is served."
-    if generation is not None and error is not None:
-        state = f"Degraded: {error}"
+def state_of(generation: int | None, error: str | None) -> str:
+    """What the service says of itself, in a sentence."""
+    if generation is None:
+        return f"Not ready: {error or 'no index yet'}"
+    return f"Generation {generation} is served." if error is None else f"Degraded: {error}"
+
+
+def example_command(base: str) -> str:
+    """A request to paste."""
     body = json.dumps({"query": "What is this about?"})
-    command = f"curl -s {base}/v1/answer -H 'content-type: application/json' -d '{body}'"
-    lines = [
-        "<h1>Footnote</h1>",
-        "<p>Answers that can be checked: each sentence leaves with an exact quote of its source.</p>",
-        f'<p class="soft">{escape(state)}</p>',
-        f"<pre>{escape(command, quote=False)}</pre>",
-        f'<p class="soft">{_LINKS}</p>',
-    ]
-    return page("Footnote", "\n".join(lines))
+    return f"curl -s {base}/v1/answer -H 'content-type: application/json' -d '{body}'"
 
 
 def page(title: str, body: str) -> Response:

@@ -1,4 +1,4 @@
-"""GET /, /v1/index, /healthz, /readyz, /metrics and POST /v1/index/reload: what the service says of itself."""
+"""GET /v1/index, /healthz, /readyz, /metrics and POST /v1/index/reload: what the service says of itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.http.exchange import public_base
 from service.http.metrics import CONTENT_TYPE, Metrics
 from service.http.models import (
     HealthResponse,
@@ -20,7 +19,6 @@ from service.http.models import (
     VectorIndexResponse,
 )
 from service.http.openapi import package_version
-from service.http.passage_page import home_page
 from service.http.problems import ProblemError
 from service.http.routes_questions import json_response
 from service.wiring import Service
@@ -39,13 +37,6 @@ class IndexRoutes:
         self._service = service
         self._metrics = metrics
         self._version = package_version()
-
-    async def home(self, request: Request) -> Response:
-        """What this is, and a request to paste."""
-        service = self._service
-        return home_page(
-            public_base(request, service.settings), service.holder.generation, service.degraded or service.last_error
-        )
 
     async def healthz(self) -> Response:
         """The process is alive; nothing more is claimed."""

@@ -18,7 +18,7 @@ def endings():
     logging.getLogger("footnote").setLevel(logging.CRITICAL)
     try:
         with small_index() as engine:
-            return asyncio.run(measured(engine, each=2, deadline_ms=150))
+            return asyncio.run(measured(engine, each=1, deadline_ms=300))
     finally:
         logging.getLogger("footnote").setLevel(logging.NOTSET)
 
