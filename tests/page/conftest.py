@@ -45,7 +45,7 @@ REPLIES: list[dict[str, Any]] = [
     },
     {
         "when": "refund",
-        "delay_ms": 120,
+        "delay_ms": 400,
         "pieces": [
             "Refunds take 14 days after the parcel has reached us [1]. ",
             "Refunds take 30 days on Sundays [1]. ",
