@@ -36,6 +36,8 @@ HOST = "127.0.0.1"
 LOADS = "0.3,0.5,0.7,0.9,1,1.5,3,10"
 WAIT_FOR_CONNECTION_S = 1.0
 ANSWER_S_MAX = 30.0
+REFUSED_WAIT_S = 0.1
+"""Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
 PROBE_EVERY_S = 0.1
 
 
@@ -148,7 +150,10 @@ async def closed_loop(connections: Connections, requests: Sequence[bytes], clien
         at = number
         while (now := time.perf_counter()) < ends:
             seen.offered += 1
+            answered = len(seen.accepted_ms)
             await one(connections, requests[at % len(requests)], now, seen)
+            if len(seen.accepted_ms) == answered:
+                await asyncio.sleep(REFUSED_WAIT_S)
             at += clients
 
     await asyncio.gather(*(client(number) for number in range(clients)))

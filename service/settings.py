@@ -147,7 +147,7 @@ class ServiceSettings(IndexSettings):
         64, ge=1, description="answers at once at most; without a chat model fewer as they take longer"
     )
     admission_queue_max: int = Field(64, ge=0, description="requests of each kind that may wait for their turn")
-    admission_wait_ms: Milliseconds = Field(500, description="longest wait for a turn, in a burst")
+    admission_wait_ms: Milliseconds = Field(100, description="longest wait for a turn, in a burst")
     admission_standing_ms: Milliseconds = Field(
         20, description="longest wait for a turn while the queue has not been empty for admission_wait_ms"
     )
