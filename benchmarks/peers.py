@@ -46,6 +46,7 @@ from service.wiring import Service
 
 ROUNDS = 3
 TOP_K = 10
+KEPT_ALIVE_S = 2.0
 Vector = npt.NDArray[np.float32]
 Ask = Callable[[str, Vector | None], list[str]]
 """The ids of the best documents for a question, whose vector is given or None."""
@@ -74,8 +75,13 @@ class Corpus:
 def footnote_http(index: Path, stack: ExitStack) -> Peer:
     """POST /v1/search."""
     connection = http.client.HTTPConnection(HOST, stack.enter_context(serving(index)))
+    asked_at = 0.0
 
     def ask(text: str, vector: Vector | None) -> list[str]:
+        nonlocal asked_at
+        if time.monotonic() - asked_at > KEPT_ALIVE_S:  # the server hangs up on whoever is silent, as others take turns
+            connection.close()
+        asked_at = time.monotonic()
         body = {"query": text, "top_k": TOP_K, **({} if vector is None else {"vector": vector.tolist()})}
         connection.request("POST", "/v1/search", json.dumps(body), {"content-type": "application/json"})
         told = json.loads(connection.getresponse().read())
