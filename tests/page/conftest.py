@@ -128,9 +128,11 @@ def serving(index: Path, script: Path, **settings: Any) -> Iterator[str]:
         listener.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium; nothing is downloaded."""
+    """Debian's Chromium; nothing is downloaded. Not longer than a module: Playwright keeps an event loop running in
+    this thread, and to other tests everything that blocks would then look like blocking it.
+    """
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the page is tested with playwright, which is missing"
     )
