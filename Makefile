@@ -13,13 +13,16 @@ export PYTHON TORCH_INDEX
 BIN := .venv/bin
 EXAMPLE_QUESTION ?= Does a unique constraint allow several null values?
 
-.PHONY: help setup run demo-llm test check lint test-slow test-nightly lock wheel clean
+.PHONY: help setup frontends run demo-llm test check lint test-slow test-nightly lock wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: ## make the environment in .venv from the locks; does nothing when nothing changed
 	@bash requirements/install.sh
+
+frontends: ## the environment of other frameworks' clients, which tests point at the service (.venv-frontends)
+	@bash requirements/frontends.sh
 
 run: setup ## index corpus/pages, then serve on 127.0.0.1:8000 (HOST=..., PORT=..., INDEX=...)
 	@$(BIN)/footnote index corpus/pages $(if $(INDEX),--index "$(INDEX)") || [ $$? -eq 3 ]  # 3: some inputs were set aside

@@ -32,6 +32,7 @@ lock() { # name, what to lock...
 
 upgrade=("$@")
 lock build --group build
-lock service pyproject.toml --extra llm
-lock indexer pyproject.toml --extra indexer --extra evaluation --extra llm
-lock dev pyproject.toml --extra indexer --extra evaluation --extra training --extra llm --group dev
+lock service pyproject.toml --extra llm --extra mcp --extra redis --extra otel
+lock indexer pyproject.toml --extra indexer --extra evaluation --extra llm --extra mcp --extra redis --extra otel
+lock dev pyproject.toml --extra indexer --extra evaluation --extra training --extra llm --extra mcp --extra redis --extra otel --group dev
+lock frontends --group frontends

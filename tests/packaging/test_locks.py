@@ -10,8 +10,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("build", "service", "indexer", "dev")
+LOCKS = ("build", "service", "indexer", "dev", "frontends")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SERVED = ("llm", "mcp", "redis", "otel")
+"""The extras that the service's lock has."""
 MODEL_WHEEL = "sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 
 
@@ -39,13 +41,14 @@ def declared() -> list[tuple[str, str]]:
     """(lock, requirement) for everything that pyproject.toml asks for."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    service = project["dependencies"] + extras["llm"]
+    service = [one for names in (project["dependencies"], *map(extras.get, SERVED)) for one in names]
     indexer = service + extras["indexer"] + extras["evaluation"]
     wanted = {
         "build": group("build") + PROJECT["build-system"]["requires"],
         "service": service,
         "indexer": indexer,
         "dev": indexer + extras["training"] + group("dev"),
+        "frontends": group("frontends"),
     }
     return sorted({(lock, requirement) for lock, requirements in wanted.items() for requirement in requirements})
 
