@@ -31,8 +31,10 @@ lock() { # name, what to lock...
 }
 
 upgrade=("$@")
-lock build --group build
-lock service pyproject.toml --extra llm --extra mcp --extra redis --extra otel
-lock indexer pyproject.toml --extra indexer --extra evaluation --extra llm --extra mcp --extra redis --extra otel
 lock dev pyproject.toml --extra indexer --extra evaluation --extra training --extra llm --extra mcp --extra redis --extra otel --group dev
+# What the images run is what tests run on: the same pins, also of what only now came in.
+same=(--constraints requirements/dev.lock)
+lock build "${same[@]}" --group build
+lock service "${same[@]}" pyproject.toml --extra llm --extra mcp --extra redis --extra otel
+lock indexer "${same[@]}" pyproject.toml --extra indexer --extra evaluation --extra llm --extra mcp --extra redis --extra otel
 lock frontends --group frontends
