@@ -178,7 +178,7 @@ class Footnote:
             body = response.read()
         except httpx2.TimeoutException as error:
             raise TimedOut(str(error) or "the response took too long") from error
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise ConnectionFailed(str(error)) from error
         finally:
             response.close()
@@ -191,18 +191,18 @@ class Footnote:
 
     def send(self, asked: Request) -> httpx2.Response:
         """A response whose body is still to be read."""
-        request = self._http.build_request(
-            asked.method,
-            self._base + asked.path,
-            json=asked.body,
-            params=asked.params or None,
-            headers={**self._headers, **asked.headers},
-        )
         try:
+            request = self._http.build_request(
+                asked.method,
+                self._base + asked.path,
+                json=asked.body,
+                params=asked.params or None,
+                headers={**self._headers, **asked.headers},
+            )
             return self._http.send(request, stream=True)
         except httpx2.TimeoutException as error:
             raise TimedOut(str(error) or "the service took too long") from error
-        except httpx2.TransportError as error:
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise ConnectionFailed(str(error) or type(error).__name__) from error
 
 
@@ -285,7 +285,7 @@ class AnswerStream:
                     yield event
                     if isinstance(event, Done):
                         return
-            except (httpx2.TransportError, Unavailable) as error:
+            except (httpx2.RequestError, Unavailable) as error:
                 why = error
             self._disconnect()
             failures = self._again(failures, why)
@@ -318,7 +318,7 @@ class AnswerStream:
         if response.status_code != 200:
             try:
                 body = response.read()
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise ConnectionFailed(str(error)) from error
             finally:
                 response.close()
@@ -340,5 +340,9 @@ class AnswerStream:
         parser = EventParser()
         if self._response is not None:
             for data in self._response.iter_bytes():
-                for event in parser.feed(data):
+                try:
+                    events = list(parser.feed(data))
+                except ValueError as error:
+                    raise StreamBroken("an event is no JSON: is this a Footnote service?") from error
+                for event in events:
                     yield event

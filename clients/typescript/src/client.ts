@@ -290,7 +290,13 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
     for (;;) {
       const { done, value } = await this.connection.within(reader.read());
       if (done) return;
-      yield* parser.feed(value);
+      let events: AnswerEvent[];
+      try {
+        events = [...parser.feed(value)];
+      } catch (error) {
+        throw new StreamBroken("an event is no JSON: is this a Footnote service?", { cause: error });
+      }
+      yield* events;
     }
   }
 }
@@ -298,7 +304,7 @@ export class AnswerStream implements AsyncIterable<AnswerEvent> {
 /** A connection that broke, or another worker's answer that cannot be asked for at the moment. */
 function helpedByReadingOn(error: unknown): boolean {
   if (error instanceof ProblemError) return error.slug === "answers-unreachable";
-  return error instanceof ConnectionFailed;
+  return error instanceof ConnectionFailed && !(error instanceof StreamBroken);
 }
 
 function question(asked: string | Message[]): { query: string } | { messages: Message[] } {

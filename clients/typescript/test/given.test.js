@@ -140,6 +140,12 @@ test("what is gone is said, what is away is asked for again, and not for ever", 
   assert.equal(forEver.asked.length, 7);
 });
 
+test("what is no event of a Footnote breaks the stream", async () => {
+  const fetch = async () => new Response("event: meta\ndata: <html>\n\n", { status: 200 });
+  await assert.rejects(new Footnote("http://service", { fetch }).stream("q").answer(), { name: "StreamBroken", message: /no JSON/ });
+  await assert.rejects(new Footnote("http://service", { fetch }).ready(), { name: "ConnectionFailed", message: /no JSON/ });
+});
+
 test("a new kind of event is let through, and lines may end as the standard allows", () => {
   const kinds = "event: later\rdata: [1]\r\r";
   for (const end of ["\n", "\r\n", "\r"]) {

@@ -171,6 +171,22 @@ def test_what_is_no_footnote_says_so(kind):
             await aid.result(client.ready())
 
     run(kind, script, http=http)
+    http = http_of(kind, httpx2.MockTransport(lambda _: httpx2.Response(200, text="data: <html>\n\n")))
+
+    async def streaming(client, aid):
+        with pytest.raises(errors.StreamBroken, match="no JSON"):
+            await aid.answer(client.stream("q"))
+
+    run(kind, streaming, http=http)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:port", "ftp://127.0.0.1"])
+def test_an_address_that_is_none_is_a_failed_connection(kind, address):
+    async def script(client, aid):
+        with pytest.raises(errors.ConnectionFailed):
+            await aid.result(client.ready())
+
+    run(kind, script, address)
 
 
 def test_feedback_sends_what_was_said(kind):
