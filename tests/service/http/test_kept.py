@@ -204,6 +204,23 @@ def test_work_that_somebody_reads_goes_on():
     asyncio.run(run())
 
 
+def test_the_grace_begins_when_the_last_reader_leaves():
+    async def run():
+        at = keeping()
+        source = Source(frames_of("one", "two"), ends=False)
+        _, answer = at.kept.keep(source, "r", ANYONE)
+        with answer.reading():
+            at.clock.now += 100
+        at.clock.now += 29
+        await at.kept.sweep()
+        assert source.closed == 0
+        at.clock.now += 1
+        await at.kept.sweep()
+        assert source.closed == 1
+
+    asyncio.run(run())
+
+
 def test_an_ended_answer_is_kept_for_its_time_and_then_gone():
     async def run():
         at = keeping()
