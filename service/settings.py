@@ -159,8 +159,8 @@ class ServiceSettings(IndexSettings):
     )
     resume_answers_max: int = Field(256, ge=1, description="resumable answers kept at once, in one worker")
     resume_bytes_max: int = Field(64_000_000, ge=100_000, description="bytes of their events, of all together")
-    redis_url: str | None = Field(
-        None, description="a Redis that the workers share, redis://127.0.0.1:6379/0; absent: each keeps its own"
+    redis_url: SecretStr | None = Field(
+        None, description="a Redis that the workers share, redis://HOST:6379/0; absent: each keeps its own"
     )
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")

@@ -339,7 +339,8 @@ def open_kept_answers(settings: ServiceSettings, clock: Callable[[], float] = ti
     )
     shared = None
     if settings.redis_url is not None:
-        shared = open_redis_answers(settings.redis_url, grace_s=limits.grace_s, kept_s=limits.kept_s)
+        url = settings.redis_url.get_secret_value()
+        shared = open_redis_answers(url, grace_s=limits.grace_s, kept_s=limits.kept_s)
     return KeptAnswers(limits, clock, shared=shared, alone=settings.workers == 1)
 
 
