@@ -151,6 +151,17 @@ class ServiceSettings(IndexSettings):
     admission_standing_ms: Milliseconds = Field(
         20, description="longest wait for a turn while the queue has not been empty for admission_wait_ms"
     )
+    resume_grace_ms: Annotated[float, Field(ge=1_000)] = Field(
+        30_000, description="longest work on a resumable answer while nobody reads it"
+    )
+    resume_kept_ms: Annotated[float, Field(ge=1_000)] = Field(
+        60_000, description="how long a resumable answer can be read after its end"
+    )
+    resume_answers_max: int = Field(256, ge=1, description="resumable answers kept at once, in one worker")
+    resume_bytes_max: int = Field(64_000_000, ge=100_000, description="bytes of their events, of all together")
+    redis_url: SecretStr | None = Field(
+        None, description="a Redis that the workers share, redis://HOST:6379/0; absent: each keeps its own"
+    )
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")
     budgets: bool = Field(default=True, description="enforce the stage budgets")

@@ -15,11 +15,13 @@ from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
 from service.http.edge import Edge, Unforeseen
-from service.http.load_metrics import LoadCollector
+from service.http.kept import KeptAnswers, open_kept_answers
+from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
 from service.http.openapi import body_of, ok, problems, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
+from service.http.resume import TOKEN_HEADER, Resumption
 from service.http.routes_documents import DocumentRoutes
 from service.http.routes_index import IndexRoutes
 from service.http.routes_page import PageRoutes
@@ -45,19 +47,22 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     """
     settings = service.settings
     pools = open_pools(settings, with_chat_model=bool(service.tails))
-    load = LoadCollector(list(pools.values()), service.tails)
-    metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
+    kept = open_kept_answers(settings)
+    others = [LoadCollector(list(pools.values()), service.tails), KeptCollector(kept)]
+    metrics = Metrics(service.holder, lambda: service.degraded is not None, others)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service),
+        lifespan=_lifespan(service, kept),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
+    resumption = Resumption(kept, ping_s)
+    _add_question_routes(app, QuestionRoutes(service, metrics, pools, resumption, ping_s))
+    _add_resumption_routes(app, resumption)
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
@@ -67,18 +72,20 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service) -> Any:
+def _lifespan(service: Service, kept: KeptAnswers) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watcher = Watcher(service)
         await watcher.look()
-        watching = asyncio.create_task(watcher.run())
+        running = [asyncio.create_task(watcher.run()), asyncio.create_task(kept.run())]
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for one in running:
+                one.cancel()
+                with suppress(asyncio.CancelledError):
+                    await one
+            await kept.close()
             await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan
@@ -99,8 +106,15 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id", "x-request-deadline-ms"],
-            expose_headers=["x-request-id", "retry-after"],
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "last-event-id",
+                "x-request-id",
+                "x-request-deadline-ms",
+                TOKEN_HEADER,
+            ],
+            expose_headers=["x-request-id", "retry-after", TOKEN_HEADER],
         )
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Edge, metrics=metrics, proxies=proxies)
@@ -120,8 +134,21 @@ def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
         routes.answer,
         methods=["POST"],
         response_model=None,
-        responses={**ok(AnswerResponse, stream=True), **problems(*_QUESTION)},
+        responses={**ok(AnswerResponse, stream=True), **problems(*_QUESTION, "not-resumable")},
         openapi_extra=body_of(models.AnswerRequest),
+    )
+
+
+def _add_resumption_routes(app: FastAPI, routes: Resumption) -> None:
+    app.add_api_route(
+        "/v1/answers/{request_id}/events",
+        routes.events,
+        response_model=None,
+        responses={
+            **ok(None, stream=True),
+            204: {"description": "The client has all events"},
+            **problems("not-found", "not-resumable", "answer-gone", "invalid-request", "answers-unreachable"),
+        },
     )
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told of load: pools of places, and the calls to chat models; read when asked."""
+"""What Prometheus is told of load: pools of places, calls to chat models, and kept answers; read when asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from service.adapters.tail import Tail
 from service.admission import REFUSALS
 from service.http.admission import Pool
+from service.http.kept import KeptAnswers
 
 _STATES = ("closed", "half_open", "open")
 
@@ -63,3 +64,18 @@ class LoadCollector(Collector):
                 family.add_metric([label], getattr(tail.counts, name))
         yield state
         yield from families.values()
+
+
+class KeptCollector(Collector):
+    """Resumable answers: how many are kept, and how large they are."""
+
+    def __init__(self, kept: KeptAnswers) -> None:
+        self._kept = kept
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure as it is now."""
+        answers = GaugeMetricFamily("footnote_kept_answers", "Resumable answers that are kept", labels=["state"])
+        answers.add_metric(["working"], self._kept.working)
+        answers.add_metric(["ended"], self._kept.ended)
+        yield answers
+        yield GaugeMetricFamily("footnote_kept_answer_bytes", "Bytes of their events", value=self._kept.bytes)

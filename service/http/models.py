@@ -71,6 +71,11 @@ class AnswerRequest(Asked):
         description="a conversation whose last turn is the user's",
     )
     stream: bool = Field(default=False, description="answer as server-sent events")
+    resumable: bool = Field(
+        default=False,
+        description="with stream: work goes on for a while after a disconnect, and GET /v1/answers/{request_id}/events"
+        " with the response's x-resume-token reads on",
+    )
     guardrail: GuardrailMode | None = Field(
         None, description="withhold unsupported sentences (verified) or flag them; absent: what the service is set to"
     )

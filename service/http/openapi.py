@@ -63,9 +63,9 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(model)}}}}
 
 
-def ok(model: type[BaseModel], *, stream: bool = False) -> Responses:
+def ok(model: type[BaseModel] | None, *, stream: bool = False) -> Responses:
     """A 200 with this model as JSON, and as a stream of events where there is one."""
-    content: dict[str, Any] = {"application/json": {"schema": _reference(model)}}
+    content: dict[str, Any] = {} if model is None else {"application/json": {"schema": _reference(model)}}
     if stream:
         content[EVENT_STREAM] = {
             "schema": {

@@ -20,6 +20,7 @@ from service.http.exchange import exchange_of
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
+from service.http.resume import Resumption
 from service.http.sse import EventStream, Pump, until_gone
 from service.question import Question
 from service.wiring import Service
@@ -32,13 +33,17 @@ class QuestionRoutes:
         service: leases the engine that a request keeps to its end.
         metrics: told what stages took.
         pools: "search" and "answer", where a request waits for its turn.
+        resumption: keeps answers for clients that come back.
         ping_s: seconds between comments on a silent stream.
     """
 
-    def __init__(self, service: Service, metrics: Metrics, pools: Mapping[str, Pool], ping_s: float) -> None:
+    def __init__(
+        self, service: Service, metrics: Metrics, pools: Mapping[str, Pool], resumption: Resumption, ping_s: float
+    ) -> None:
         self._service = service
         self._metrics = metrics
         self._pools = pools
+        self._resumption = resumption
         self._ping_s = ping_s
 
     async def search(self, request: Request) -> Response:
@@ -62,6 +67,8 @@ class QuestionRoutes:
         """An answer whose every sentence was checked, as JSON or as a stream of events."""
         settings = self._service.settings
         asked = await read_model(request, AnswerRequest, settings.body_bytes_max)
+        if asked.resumable:
+            self._resumption.require_room(stream=asked.stream)
         with ExitStack() as lease:
             engine = lease.enter_context(self._service.holder.lease())
             question = answer_question(request, asked, settings)
@@ -69,7 +76,10 @@ class QuestionRoutes:
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
             if asked.stream:
-                return await self._stream(request, events, lease, place)
+                stream = await self._stream(
+                    request, events, lease, place, ping_s=None if asked.resumable else self._ping_s
+                )
+                return await self._resumption.first(stream, request) if asked.resumable else stream
             response = fold(await until_gone(request.receive, _all(events)))
             self._answered(response, place)
         return json_response(response)
@@ -85,7 +95,12 @@ class QuestionRoutes:
         self._metrics.answered(response)
 
     async def _stream(
-        self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack, place: Place
+        self,
+        request: Request,
+        events: AsyncIterator[PipelineEvent],
+        lease: ExitStack,
+        place: Place,
+        ping_s: float | None,
     ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
@@ -100,7 +115,7 @@ class QuestionRoutes:
             exchange_of(request),
             finished=partial(self._answered, place=place),
             release=lease.pop_all().close,
-            ping_s=self._ping_s,
+            ping_s=ping_s,
         )
 
 

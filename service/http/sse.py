@@ -21,7 +21,9 @@ from service.http.problems import log_problem, problem_of
 T = TypeVar("T")
 
 MEDIA_TYPE = "text/event-stream"
-_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+SEND_S = 60.0
+"""A client that takes no bytes for so many seconds counts as gone."""
 
 
 class Pump:
@@ -66,7 +68,7 @@ class EventStream(Response):
         exchange: the request.
         finished: told the whole answer when it was complete.
         release: called last, on every path.
-        ping_s: a comment is sent after so many seconds without an event.
+        ping_s: a comment is sent after so many seconds without an event; None: none is.
         send_s: a client that takes no bytes for so long counts as gone.
     """
 
@@ -80,12 +82,12 @@ class EventStream(Response):
         *,
         finished: Callable[[AnswerResponse], None],
         release: Callable[[], None],
-        ping_s: float,
-        send_s: float = 60.0,
+        ping_s: float | None,
+        send_s: float = SEND_S,
     ) -> None:
         self.status_code = HTTPStatus.OK
         self.background = None
-        self.init_headers(_HEADERS)
+        self.init_headers(HEADERS)
         self._first = first
         self._pump = pump
         self._exchange = exchange
@@ -97,24 +99,20 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
         """Send the stream until it ends or the client leaves."""
         try:
-            await until_gone(receive, self._send_all(send))
+            await until_gone(receive, send_chunks(send, self, self.chunks(), self._send_s))
         except (OSError, ClientDisconnect):
             self._exchange.gone = True
         finally:
-            try:
-                await self._pump.close()
-            finally:
-                self._release()
+            await self.close()
 
-    async def _send_all(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._chunks()) as chunks:
-            async for chunk in chunks:
-                async with asyncio.timeout(self._send_s):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def close(self) -> None:
+        """Stop the work, wait until it has stopped, and release what it held."""
+        try:
+            await self._pump.close()
+        finally:
+            self._release()
 
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Frames and pings; the last frame is `done` or `error`, always."""
         number = 0
         seen: list[PipelineEvent] = []
@@ -142,10 +140,20 @@ class EventStream(Response):
         yield last
 
 
-def frame(number: int, name: str, data: BaseModel, *, without_type: bool = False) -> bytes:
-    """One event on the wire."""
+async def send_chunks(send: Send, response: Response, chunks: AsyncGenerator[bytes, None], send_s: float) -> None:
+    """Send a response's head, then pieces as they come. Raises TimeoutError where one is not taken in `send_s`."""
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    async with aclosing(chunks) as open_chunks:
+        async for chunk in open_chunks:
+            async with asyncio.timeout(send_s):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def frame(number: int | None, name: str, data: BaseModel, *, without_type: bool = False) -> bytes:
+    """One event on the wire; without a number the reader's last event id stays what it was."""
     body = data.model_dump_json(exclude={"type"} if without_type else None, exclude_none=name == "error")
-    return format_sse_event(data_str=body, event=name, id=str(number))
+    return format_sse_event(data_str=body, event=name, id=None if number is None else str(number))
 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -109,9 +109,10 @@ def client(client_over, shared_index) -> TestClient:
 
 @dataclass
 class Server:
-    """A running server; `connections` it opened are closed at its end."""
+    """A running server; `connections` it opened are closed at its end, which `stop()` brings about."""
 
     port: int
+    stop: Any = None
     connections: list[Any] = field(default_factory=list)
 
     def post(self, path: str, body: Any, **headers: str) -> http.client.HTTPResponse:
@@ -147,16 +148,20 @@ def _running(app) -> Iterator[Server]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     until(lambda: server.started)
-    running = Server(listener.getsockname()[1])
-    try:
-        yield running
-    finally:
+
+    def stop() -> None:
         for one in running.connections:
             one.close()
         server.should_exit = True
         thread.join(15)
         listener.close()
         assert not thread.is_alive()
+
+    running = Server(listener.getsockname()[1], stop)
+    try:
+        yield running
+    finally:
+        stop()
 
 
 def until(condition, seconds: float = 10.0) -> None:

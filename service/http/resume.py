@@ -1,0 +1,154 @@
+"""Reading a kept answer: the stream of its first reader, and GET /v1/answers/{request_id}/events for those after."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Header, Path, Query
+from fastapi.sse import KEEPALIVE_COMMENT
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.adapters.answer_log import AnswerGone, AnswerLog, AnswersUnreachable
+from service.http.exchange import Exchange, exchange_of, principals_of
+from service.http.kept import KeptAnswers, gone, unreachable
+from service.http.problems import ProblemError, invalid, problem_of
+from service.http.sse import HEADERS, MEDIA_TYPE, SEND_S, EventStream, frame, send_chunks, until_gone
+
+TOKEN_HEADER = "x-resume-token"  # noqa: S105  # a header's name
+_NUMBER = re.compile(r"[0-9]{1,15}")
+
+
+class KeptStream(Response):
+    """A response that follows a kept answer to its end. Its client may leave: the work does not notice.
+
+    Args:
+        answer: to read.
+        after: the number of the last event that the client has.
+        exchange: the request.
+        token: what it takes to come back, told in a header; None: the client knows.
+        ping_s: a comment is sent after so many seconds without an event.
+        send_s: a client that takes no bytes for so long counts as gone.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        answer: AnswerLog,
+        after: int,
+        exchange: Exchange,
+        *,
+        token: str | None = None,
+        ping_s: float,
+        send_s: float = SEND_S,
+    ) -> None:
+        self.status_code = HTTPStatus.OK
+        self.background = None
+        self.init_headers(HEADERS if token is None else {**HEADERS, TOKEN_HEADER: token})
+        self._answer = answer
+        self._after = after
+        self._exchange = exchange
+        self._ping_s = ping_s
+        self._send_s = send_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+        """Send the stream until it ends or the client leaves."""
+        try:
+            with self._answer.reading():
+                await until_gone(receive, send_chunks(send, self, self._chunks(), self._send_s))
+        except (OSError, ClientDisconnect):
+            self._exchange.gone = True
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        """Frames and pings. Where what is kept is lost on the way the terminal event is an `error` without an id: the
+        last event that the client has stays what it was.
+        """
+        number, last = self._after, False
+        try:
+            while not last:
+                try:
+                    async with asyncio.timeout(self._ping_s):
+                        batch = await self._answer.after(number)
+                except TimeoutError:
+                    yield KEEPALIVE_COMMENT
+                    continue
+                for one in batch.frames:
+                    yield one
+                number, last = number + len(batch.frames), batch.last
+        except AnswerGone:
+            yield frame(None, "error", problem_of(gone(), self._exchange.request_id))
+        except AnswersUnreachable:
+            yield frame(None, "error", problem_of(unreachable(), self._exchange.request_id))
+
+
+class Resumption:
+    """Answers for clients that come back.
+
+    Args:
+        kept: all of them.
+        ping_s: seconds between comments on a silent stream.
+    """
+
+    def __init__(self, kept: KeptAnswers, ping_s: float) -> None:
+        self._kept = kept
+        self._ping_s = ping_s
+
+    def require_room(self, *, stream: bool) -> None:
+        """Raises ProblemError where an answer cannot be kept: before any work is spent on it."""
+        if not stream:
+            raise invalid("only a stream can be resumed", "resumable")
+        self._kept.make_room()
+
+    async def first(self, source: EventStream, request: Request) -> KeptStream:
+        """The stream for the client that asked; others, and itself later, come with its token."""
+        exchange = exchange_of(request)
+        try:
+            token, answer = self._kept.keep(source, exchange.request_id, principals_of(request))
+        except BaseException:
+            await source.close()
+            raise
+        return KeptStream(answer, 0, exchange, token=token, ping_s=self._ping_s)
+
+    async def events(
+        self,
+        request: Request,
+        request_id: Annotated[str, Path(description="the answer's request id")],
+        x_resume_token: Annotated[str | None, Header(description="as the answer's first response told it")] = None,
+        resume_token: Annotated[str | None, Query(description="the same, for those who set no headers")] = None,
+        last_event_id: Annotated[
+            str | None, Header(description="id of the last event that the client has; absent: none")
+        ] = None,
+        after: Annotated[
+            str | None, Query(alias="last_event_id", description="the same; the header counts where both are there")
+        ] = None,
+    ) -> Response:
+        """What follows the last event that a client has, to the answer's end; 204 where it has the terminal event."""
+        token = x_resume_token or resume_token
+        given = after if last_event_id is None else last_event_id
+        number = 0 if given is None else _number_of(given)
+        if not token:
+            raise ProblemError("not-found", f"Send the {TOKEN_HEADER} that came with the answer.")
+        answer = await self._kept.find(request_id, token, principals_of(request))
+        try:
+            batch = await answer.reached(number)
+        except LookupError:
+            raise invalid("no such event was sent", "header", "last-event-id") from None
+        except AnswerGone:
+            raise gone() from None
+        except AnswersUnreachable:
+            raise unreachable() from None
+        if batch.last and not batch.frames:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return KeptStream(answer, number, exchange_of(request), ping_s=self._ping_s)
+
+
+def _number_of(given: str) -> int:
+    if not _NUMBER.fullmatch(given.strip()):
+        raise invalid("must be the id of an event: a whole number", "header", "last-event-id")
+    return int(given)
