@@ -179,6 +179,16 @@ by("filters").addEventListener("keydown", (event) => {
     by("question").focus();
   }
 });
+// Escape closes what is on top: a quote, else a dialog (the browser sees to that), else the filters.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (popover.shown) popover.hide();
+  else if (!document.querySelector("dialog[open]") && !by("filters").hidden) {
+    const inside = by("filters").contains(document.activeElement);
+    toggleFilters(false);
+    if (inside) by("filters-open").focus();
+  }
+});
 by("history-opens").addEventListener("click", () => history.show());
 by("new").addEventListener("click", startAnew);
 by("name").addEventListener("click", (event) => {

@@ -156,8 +156,11 @@ class Watched:
         page.on("request", lambda one: None if one.url.startswith(origin) else self.wrong.append(f"left for {one.url}"))
 
     def ask(self, question: str) -> None:
+        turns = self.page.locator(".turn")
+        before = turns.count()
         self.page.get_by_label("Your question").fill(question)
         self.page.keyboard.press("Enter")
+        turns.nth(before).wait_for()  # else `settled` could look at the answer before
 
     def settled(self) -> None:
         """Until the answer is whole."""

@@ -125,6 +125,75 @@ def test_with_the_keyboard_alone(open_page):
     assert page.locator(".turn h2").last.inner_text() == "Which prefix?\nOn Linux?"
 
 
+@pytest.mark.parametrize("opener", ["marker", "history"])
+def test_a_dialog_gives_the_focus_back_at_once_and_takes_it_from_nobody_afterwards(open_page, opener):
+    """Were it given back a little later, what is typed at once after Escape would go to the marker and open the
+    document again.
+    """
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    if opener == "marker":
+        page.locator(".marker").first.hover()
+        page.get_by_role("button", name="Show in the document").click()
+        page.locator("#reader mark").wait_for()
+    else:
+        page.get_by_role("button", name="History").click()
+    focused = page.evaluate(
+        """async () => {
+            document.querySelector("dialog[open]").close();
+            const atOnce = document.activeElement;
+            document.getElementById("question").focus();
+            await new Promise((resolve) => setTimeout(resolve, 100)); // the event of its closing comes meanwhile
+            return [atOnce.className || atOnce.id, document.activeElement.id];
+        }"""
+    )
+    assert focused[1] == "question"
+    assert focused[0].split()[0] == ("marker" if opener == "marker" else "quiet")
+
+
+def test_escape_closes_what_is_on_top_and_that_alone(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="Add a condition").click()
+    page.keyboard.press("Escape")
+    assert page.locator("#filters").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "filters-open"
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="History").click()
+    page.keyboard.press("Escape")
+    page.locator("#history").wait_for(state="hidden")
+    assert page.locator("#filters").is_visible(), "it lay below"
+    page.keyboard.press("Escape")
+    assert page.locator("#filters").is_hidden(), "wherever the focus was"
+    page.locator(".source").first.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")  # before its document has come
+    page.locator("#reader").wait_for(state="hidden")
+    page.wait_for_timeout(200)
+    assert page.locator("#reader").is_hidden()
+    assert page.evaluate("document.activeElement.matches('.source')")
+
+
+def test_the_focus_finds_a_marker_that_was_drawn_anew_meanwhile(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    page.locator(".marker").first.click()
+    page.locator("#reader").wait_for()
+    page.locator(".marker").nth(1).wait_for(state="attached")  # same paragraph
+    page.keyboard.press("Escape")
+    page.locator("#reader").wait_for(state="hidden")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.activeElement.dataset.citation") == "c1"
+    watched.settled()
+    assert page.evaluate("document.activeElement.dataset.citation") == "c1"
+
+
 def test_a_screen_reader_is_told_each_sentence_once(open_page):
     watched = open_page()
     watched.ask("How long do refunds take?")
