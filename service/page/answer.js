@@ -274,6 +274,7 @@ function excerpt(text) {
 }
 
 function verdictOf(turn) {
+  if (turn.lost && turn.status === "streaming") return { busy: true, text: "Connection lost, trying again" };
   if (turn.status === "waiting") return { busy: true, text: "Searching" };
   if (turn.status === "streaming") return { busy: true, text: turn.sentences.length ? "Checking each sentence" : turn.sources.length ? "Reading" : "Searching" };
   if (turn.status === "failed") return { text: "Failed" };

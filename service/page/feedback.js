@@ -20,6 +20,11 @@ export function ratingButtons(turn, { changed, gone }) {
       said.textContent = "Not sent: the service cannot be reached.";
       return false;
     }
+    const problem = response.ok ? null : await response.json().catch(() => ({}));
+    if (/answer-unknown/.test(problem?.type)) {
+      said.textContent = "The service does not remember this answer any more.";
+      return false;
+    }
     if (response.status === 404 || response.status === 405) {
       gone();
       return false;

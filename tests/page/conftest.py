@@ -176,11 +176,16 @@ def open_page(browser: Any, served: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         opened: list[Watched] = []
 
-        def make(size: str = "desktop", theme: str = "light", address: str = served, **options: Any) -> Watched:
+        def make(
+            size: str = "desktop", theme: str = "light", address: str = served, before: str = "", **options: Any
+        ) -> Watched:
+            """`before` is a script that runs ahead of the page's own."""
             touch = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if size == "phone" else {}
             context = browser.new_context(viewport=SIZES[size], color_scheme=theme, **touch, **options)
             stack.callback(context.close)
             context.set_default_timeout(15_000)
+            if before:
+                context.add_init_script(before)
             watched = Watched(context.new_page(), address)
             opened.append(watched)
             watched.page.goto(address)
