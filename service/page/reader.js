@@ -95,7 +95,12 @@ function dressed(signs) {
   return signs
     .join("")
     .split(/^(#{1,6} .+)$/m)
-    .map((part, place) => (place % 2 ? element("span", { class: "heading" }, part) : part));
+    .map((part, place) => (place % 2 ? heading(part) : part));
+}
+
+function heading(line) {
+  const [, marks, words] = /^(#+ )(.*)$/s.exec(line);
+  return element("span", { class: "heading" }, element("span", { class: "signs" }, marks), words);
 }
 
 /** A click beside a dialog closes it. */

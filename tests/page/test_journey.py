@@ -115,6 +115,28 @@ def test_a_quote_is_found_by_code_points_and_scrolled_to(open_page):
     assert watched.page.locator("#reader .sheet-body").evaluate("(one) => one.scrollTop") > 0
 
 
+def test_a_marker_is_never_parted_from_its_word_and_its_full_stop(open_page):
+    """At any width: a lone marker at the beginning of a line tells nothing."""
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    apart = """() => [...document.querySelectorAll(".answer .together")].filter((one) => {
+        const range = document.createRange();
+        range.selectNodeContents(one.firstChild);
+        const word = range.getBoundingClientRect();
+        range.selectNodeContents(one.lastChild);
+        const stop = range.getBoundingClientRect();
+        const marker = one.querySelector(".marker").getBoundingClientRect();
+        return Math.abs(word.top - stop.top) > 3 || marker.bottom < word.top || marker.top > word.bottom;
+    }).length"""
+    assert page.locator(".answer .together").count() == page.locator(".answer .marker").count() == 4
+    assert page.locator(".answer .together").all_inner_texts() == ["us1.", "one1.", "day1.", "Union1."]
+    for width in range(320, 900, 23):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(apart) == 0, width
+
+
 def test_code_is_shown_as_code_and_its_marker_works(open_page):
     watched = open_page()
     watched.ask("Which prefix?")
