@@ -20,17 +20,15 @@ export function ratingButtons(turn, { changed, gone }) {
       said.textContent = "Not sent: the service cannot be reached.";
       return false;
     }
-    const problem = response.ok ? null : await response.json().catch(() => ({}));
-    if (/answer-unknown/.test(problem?.type)) {
-      said.textContent = "The service does not remember this answer any more.";
-      return false;
+    if (response.ok) {
+      said.textContent = "Thank you.";
+      return true;
     }
-    if (response.status === 404 || response.status === 405) {
-      gone();
-      return false;
-    }
-    said.textContent = response.ok ? "Thank you." : "Not sent.";
-    return response.ok;
+    const problem = await response.json().catch(() => ({}));
+    if (problem.type === "urn:footnote:problem:answer-unknown") said.textContent = "Not sent: the service no longer remembers this answer.";
+    else if (response.status === 404 || response.status === 405) gone();
+    else said.textContent = response.status === 507 ? "Not sent: the service cannot keep ratings now." : "Not sent.";
+    return false;
   };
   const buttons = [["up", "Good answer"], ["down", "Bad answer"]].map(([rating, name]) =>
     element(

@@ -538,7 +538,7 @@ def test_feedback_is_sent_with_its_request_and_its_comment(open_page, served):
     unknown = json.dumps({"type": "urn:footnote:problem:answer-unknown", "status": 404})
     page.route("**/v1/feedback", lambda route: route.fulfill(status=404, body=unknown))
     page.get_by_role("button", name="Good answer").click()
-    page.get_by_text("does not remember this answer").wait_for()
+    page.get_by_text("no longer remembers this answer").wait_for()
     page.unroute("**/v1/feedback")
     page.route("**/v1/feedback", lambda route: route.fulfill(status=404))
     page.get_by_role("button", name="Good answer").click()
