@@ -611,6 +611,24 @@ def test_a_connection_that_breaks_is_taken_up_again_and_nothing_comes_twice(resu
     state.watched.wrong.clear()
 
 
+def test_a_cable_that_is_pulled_out_meanwhile(open_page, cable):
+    """Where the service can resume answers nothing is lost; elsewhere it is told, beside what was checked."""
+    watched = open_page(address=f"http://127.0.0.1:{cable.port}/")
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    page.locator(".sentence").first.wait_for()
+    cable.pull()
+    watched.settled()
+    if page.evaluate("document.body.dataset.resumable") == "true":
+        assert page.locator(".sentence.supported").count() == 4
+        assert page.locator(".gap").count() == 1
+        assert page.locator(".problem").count() == 0
+    else:
+        assert "The connection was lost" in page.locator(".problem").inner_text()
+        assert page.locator(".sentence.supported").count() >= 1
+    watched.wrong.clear()  # the browser tells of the broken connection
+
+
 def test_an_answer_that_is_not_kept_any_more_is_told(resumable):
     state = resumable([6_000], resume_status=410)
     state.watched.ask("How long do refunds take?")
