@@ -105,7 +105,7 @@ def event_stream(events: Mapping[str, type[BaseModel]], description: str) -> dic
             "oneOf": [
                 {
                     "type": "object",
-                    "required": ["event", "data", "id"],
+                    "required": ["event", "data"],
                     "properties": {
                         "event": {"const": name},
                         "data": {

@@ -58,6 +58,12 @@ class Asked:
             "request_id": answer["request_id"],
         }
         self.request_id = answer["request_id"]
+        kept = httpx.post(
+            f"{address}/v1/answer", json={"query": QUESTION, "stream": True, "resumable": True}, timeout=30
+        )
+        self.token = kept.headers.get("x-resume-token")  # none where answers cannot be resumed
+        if self.token is not None:
+            self.path["request_id"] = kept.headers["x-request-id"]
 
     def ask(self, case: Any) -> None:
         patient(case)
@@ -74,7 +80,8 @@ class Asked:
         """The same request with real values in place of what nothing here has."""
         path = {name: self.path.get(name, value) for name, value in (case.path_parameters or {}).items()}
         body = self._mended_body(case.operation, case.body) if isinstance(case.body, dict) else case.body
-        return case.operation.Case(path_parameters=path, body=body, media_type=case.media_type)
+        headers = {"x-resume-token": self.token} if self.token is not None and "request_id" in path else None
+        return case.operation.Case(path_parameters=path, headers=headers, body=body, media_type=case.media_type)
 
     def _mended_body(self, operation: Any, body: dict[str, Any]) -> dict[str, Any]:
         properties = fields_of(operation)
