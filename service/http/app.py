@@ -18,7 +18,7 @@ from service.http.edge import Edge, Unforeseen
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
-from service.http.openapi import body_of, ok, problems, text
+from service.http.openapi import ok, problems, question_of, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.resume import TOKEN_HEADER, Resumption
@@ -34,7 +34,14 @@ from store.errors import UsageError
 PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
 
-_BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
+_BODY = (
+    "invalid-json",
+    "forbidden-origin",
+    "request-timeout",
+    "body-too-large",
+    "unsupported-media-type",
+    "invalid-request",
+)
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
@@ -127,7 +134,7 @@ def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
         methods=["POST"],
         response_model=None,
         responses={**ok(SearchResponse), **problems(*_QUESTION)},
-        openapi_extra=body_of(models.SearchRequest),
+        openapi_extra=question_of(models.SearchRequest),
     )
     app.add_api_route(
         "/v1/answer",
@@ -135,7 +142,7 @@ def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
         methods=["POST"],
         response_model=None,
         responses={**ok(AnswerResponse, stream=True), **problems(*_QUESTION, "not-resumable")},
-        openapi_extra=body_of(models.AnswerRequest),
+        openapi_extra=question_of(models.AnswerRequest),
     )
 
 

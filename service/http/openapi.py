@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,6 +59,19 @@ def package_version() -> str:
         return "0"
 
 
+DEADLINE_HEADER = {
+    "name": "X-Request-Deadline-Ms",
+    "in": "header",
+    "description": "milliseconds from receipt; the smaller of this and the body's deadline_ms counts",
+    "schema": {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$"},
+}
+
+
+def question_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What `openapi_extra` says of a question: its JSON body, and the deadline it may have."""
+    return {"parameters": [DEADLINE_HEADER], **body_of(model)}
+
+
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """What `openapi_extra` says of a JSON body."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(model)}}}}
@@ -67,19 +81,45 @@ def ok(model: type[BaseModel] | None, *, stream: bool = False) -> Responses:
     """A 200 with this model as JSON, and as a stream of events where there is one."""
     content: dict[str, Any] = {} if model is None else {"application/json": {"schema": _reference(model)}}
     if stream:
-        content[EVENT_STREAM] = {
-            "schema": {
-                "type": "string",
-                "description": "Server-sent events: meta, sources, then sentence, withheld and degraded as they come, "
-                "and exactly one of done and error. The data of each is the model named in x-events.",
-                "x-events": {
-                    **{event.model_fields["type"].default: _reference(event) for event in EVENTS},
-                    "done": _reference(AnswerResponse),
-                    "error": _reference(Problem),
-                },
-            }
-        }
+        events: dict[str, type[BaseModel]] = {event.model_fields["type"].default: event for event in EVENTS}
+        content[EVENT_STREAM] = event_stream(
+            {**events, "done": AnswerResponse, "error": Problem},
+            "Server-sent events: meta, sources, then sentence, withheld and degraded as they come, and exactly one of "
+            "done and error. The data of each is the model named in x-events.",
+        )
     return {200: {"description": "OK", "content": content}}
+
+
+def event_stream(events: Mapping[str, type[BaseModel]], description: str) -> dict[str, Any]:
+    """A stream of named events whose data is a model as JSON.
+
+    `schema` is of the whole stream, `itemSchema` of each event, as in OpenAPI 3.2: tools that know it check every
+    event, others pass it over.
+    """
+    return {
+        "schema": {
+            "description": description,
+            "x-events": {name: _reference(model) for name, model in events.items()},
+        },
+        "itemSchema": {
+            "oneOf": [
+                {
+                    "type": "object",
+                    "required": ["event", "data"],
+                    "properties": {
+                        "event": {"const": name},
+                        "data": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": _reference(model),
+                        },
+                        "id": {"type": "string", "pattern": "^[0-9]+$"},
+                    },
+                }
+                for name, model in events.items()
+            ]
+        },
+    }
 
 
 def text(media_type: str) -> Responses:

@@ -28,6 +28,7 @@ the one policy of the library that cleans it."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FEEDBACK = "/v1/feedback"
+_RESUME = "/v1/answers/{request_id}/events"
 
 
 class PageRoutes:
@@ -62,6 +63,7 @@ class PageRoutes:
             troubled=str(generation is None or error is not None).lower(),
             command=escape(example_command(public_base(request, service.settings)), quote=False),
             feedback=str(_has(request.app.routes, _FEEDBACK)).lower(),
+            resumable=str(_has(request.app.routes, _RESUME)).lower(),
             guardrail=service.settings.guardrail,
             example=escape(service.settings.example_question or ""),
         )

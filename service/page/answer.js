@@ -190,7 +190,7 @@ export class TurnView {
         {},
         element("span", { class: "title", dir: "auto" }, header.title || header.id),
         where && element("span", { class: "where" }, where),
-        element("span", { class: "quote", dir: "auto" }, excerpt(quote)),
+        element("span", { class: "quote", dir: "auto" }, excerpt(citation ? quote : withoutHeadings(quote, [header.title, ...passage.section]))),
       ),
     );
   }
@@ -201,7 +201,7 @@ export class TurnView {
     const end = turn.response?.finish_reason;
     if (turn.response?.abstention) notes.push(["plainly", ABSTENTIONS[turn.response.abstention.reason] ?? "The documents do not answer this."]);
     if (end in ENDS) notes.push(["", ENDS[end]]);
-    for (const message of turn.degraded) notes.push(["degraded", `Fallen back: ${message}`]);
+    for (const message of turn.degraded) notes.push(["degraded", fallenBack(message)]);
     if (turn.status === "stopped") notes.push(["plainly", turn.sentences.length ? "You stopped it here. What is shown was checked." : "You stopped it."]);
     if (turn.problem) {
       const wait = turn.problem.after ? ` Try again in ${turn.problem.after} s.` : "";
@@ -267,6 +267,20 @@ function isDoubtful(sentence) {
   return sentence.verdict === "unsupported" || sentence.verdict === "unchecked";
 }
 
+/** "fuse: ..." as people say it. */
+function fallenBack(message) {
+  const [, stage, what] = /^([a-z_]{2,20}): (.+)$/s.exec(message) ?? [];
+  return stage ? `${stageName(stage)}: fallen back. ${what}` : `Fallen back: ${message}`;
+}
+
+/** A passage without the headings that it begins with, where these are told above it anyway. */
+function withoutHeadings(text, names) {
+  const lines = text.split("\n");
+  const told = (line) => line.trim() === "" || names.includes(line.replace(/^#{1,6} /, "").trim());
+  const first = lines.findIndex((line) => !told(line));
+  return first < 0 ? text : lines.slice(first).join("\n");
+}
+
 /** A passage on one line, without the signs of Markdown's headings and fences. */
 function excerpt(text) {
   const prose = text.replace(/^#{1,6} .*$/gm, "").replace(/^\s*(?:```|~~~).*$/gm, "");
@@ -274,6 +288,7 @@ function excerpt(text) {
 }
 
 function verdictOf(turn) {
+  if (turn.lost && turn.status === "streaming") return { busy: true, text: "Connection lost, trying again" };
   if (turn.status === "waiting") return { busy: true, text: "Searching" };
   if (turn.status === "streaming") return { busy: true, text: turn.sentences.length ? "Checking each sentence" : turn.sources.length ? "Reading" : "Searching" };
   if (turn.status === "failed") return { text: "Failed" };

@@ -23,6 +23,7 @@ export function threads() {
   return found.sort((a, b) => b.changed - a.changed);
 }
 
+/** The thread under a key; null where it is none. */
 function read(key) {
   try {
     const thread = JSON.parse(localStorage.getItem(key));
@@ -38,9 +39,17 @@ function isTurn(turn) {
   return typeof turn.question === "string" && lists.every(Array.isArray) && turn.sentences.every((one) => Array.isArray(one.citations));
 }
 
-/** Keep a thread; where there is no room, the oldest go. False where nothing can be kept. */
+/** Keep a thread; where there is no room, the oldest go. False where nothing can be kept.
+ *
+ * What another tab did with the same thread stays: turns that it added are put where they belong by the time they began,
+ * and one that it saw to its end is kept as it ended.
+ */
 export function keep(thread) {
-  const written = JSON.stringify({ ...thread, changed: Date.now() });
+  const theirs = new Map((read(PREFIX + thread.id)?.turns ?? []).filter((one) => one.id).map((one) => [one.id, one]));
+  const own = thread.turns.map((one) => (one.status !== "done" && theirs.get(one.id)?.status === "done" ? theirs.get(one.id) : one));
+  own.forEach((one) => theirs.delete(one.id));
+  const turns = [...own, ...theirs.values()].sort((a, b) => (a.began ?? 0) - (b.began ?? 0));
+  const written = JSON.stringify({ ...thread, turns, changed: Date.now() });
   const others = threads().filter((one) => one.id !== thread.id);
   others.splice(KEPT_MAX - 1).forEach((one) => drop(one.id));
   for (;;) {
@@ -60,6 +69,13 @@ export function drop(id) {
   } catch {
     // nothing was kept either
   }
+}
+
+const tabs = new BroadcastChannel("footnote");
+
+/** told(id) of each thread that is deleted in another tab; one that merely had to make room is not. */
+export function onDeleted(told) {
+  tabs.addEventListener("message", ({ data }) => told(data.deleted));
 }
 
 /** The list of what is kept, in a dialog. */
@@ -104,6 +120,7 @@ export class HistorySheet {
     }
     const forget = (id) => {
       drop(id);
+      tabs.postMessage({ deleted: id });
       this.#dropped(id);
     };
     const list = element("ul", { class: "threads" });

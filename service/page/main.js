@@ -3,7 +3,7 @@
 import { placeOf, TurnView } from "./answer.js";
 import { element } from "./element.js";
 import { Filters } from "./filters.js";
-import { HistorySheet, keep } from "./history.js";
+import { HistorySheet, keep, onDeleted } from "./history.js";
 import { QuotePopover } from "./quote.js";
 import { Reader } from "./reader.js";
 import { ask, Refused } from "./stream.js";
@@ -12,7 +12,7 @@ import { count } from "./words.js";
 
 const TURNS_SENT = 6; // of a conversation, the last questions and answers
 const by = (id) => document.getElementById(id);
-const { feedback, guardrail, example } = document.body.dataset;
+const { feedback, resumable, guardrail, example } = document.body.dataset;
 
 const reader = new Reader();
 const popover = new QuotePopover((citation, marker) => reader.show(placeOf(citation), marker));
@@ -27,11 +27,12 @@ const page = {
   retry: (turn) => !running && begin(turn.question),
   changed: () => keep(thread),
 };
-const history = new HistorySheet(openThread, (id) => {
-  if (id !== thread.id) return;
+const history = new HistorySheet(openThread, (id) => id === thread.id && forgetThis());
+
+function forgetThis() {
   thread.turns.length = 0; // what still runs is not kept again
   startAnew();
-});
+}
 
 function show() {
   const asked = thread.turns.length > 0;
@@ -72,6 +73,7 @@ async function begin(question) {
   show();
   view.element.scrollIntoView({ block: "start" });
   by("said").replaceChildren();
+  keep(own); // a reload meanwhile loses the answer, not the question
   const controller = new AbortController();
   setRunning(controller);
   const messages = before.flatMap((one) => [
@@ -80,13 +82,14 @@ async function begin(question) {
   ]);
   const body = messages.length ? { messages: [...messages, { role: "user", content: question }], ...asked } : { query: question, ...asked };
   try {
-    for await (const event of ask(body, controller.signal)) {
+    for await (const event of ask(body, controller.signal, { resumable: resumable === "true" })) {
       if (event.name === "sentence") note(turn, event.data);
       take(turn, event);
       view.draw();
       if (event.name === "sources") filters.learn(turn.sources);
       if (event.name === "sentence") announce(event.data.text);
       if (event.name === "withheld" && !event.data.text) announce("A sentence was held back.");
+      if (event.name === "lost") announce("The connection was lost. Trying again.");
     }
   } catch (error) {
     if (controller.signal.aborted) turn.status = "stopped";
@@ -179,7 +182,18 @@ by("filters").addEventListener("keydown", (event) => {
     by("question").focus();
   }
 });
+// Escape closes what is on top: a quote, else a dialog (the browser sees to that), else the filters.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (popover.shown) popover.hide();
+  else if (!document.querySelector("dialog[open]") && !by("filters").hidden) {
+    const inside = by("filters").contains(document.activeElement);
+    toggleFilters(false);
+    if (inside) by("filters-open").focus();
+  }
+});
 by("history-opens").addEventListener("click", () => history.show());
+onDeleted((id) => id === thread.id && forgetThis());
 by("new").addEventListener("click", startAnew);
 by("name").addEventListener("click", (event) => {
   event.preventDefault();

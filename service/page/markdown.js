@@ -115,14 +115,14 @@ function decorate(fragment, marks, sentences, held, make) {
     for (const found of text.data.matchAll(marks)) {
       const before = text.data.slice(at, found.index);
       const spaced = found[1] === "c" && !code ? before.trimEnd() : before; // a marker stands close to its sentence
-      if (spaced) parts.push(document.createTextNode(spaced));
+      if (spaced) parts.push(...after(parts.at(-1), spaced));
       at = found.index + found[0].length;
       const number = Number(found[2]);
-      if (found[1] === "c") parts.push(make.marker(citations[number]));
+      if (found[1] === "c") parts.push(...(code ? [make.marker(citations[number])] : beside(parts, make.marker(citations[number]))));
       else if (found[1] === "w") parts.push(make.gap(held[number]));
       else parts.push(number, ...make.flag(sentences[number]));
     }
-    if (at < text.data.length) parts.push(document.createTextNode(text.data.slice(at)));
+    if (at < text.data.length) parts.push(...after(parts.at(-1), text.data.slice(at)));
     const nodes = parts.filter((one) => typeof one !== "number");
     text.replaceWith(...nodes);
     for (const part of parts) {
@@ -137,7 +137,28 @@ function decorate(fragment, marks, sentences, held, make) {
 }
 
 function isWords(node) {
-  return node.nodeType === Node.TEXT_NODE ? node.data.trim() !== "" : node.matches(".marker");
+  return node.nodeType === Node.TEXT_NODE ? node.data.trim() !== "" : node.matches(".marker, .together");
+}
+
+/** A marker with the word before it, which it is not parted from at the end of a line; that word leaves `parts`. */
+function beside(parts, marker) {
+  const last = parts.at(-1);
+  if (last instanceof Element && last.matches(".together")) {
+    last.append(marker);
+    return [];
+  }
+  const word = last instanceof Text ? /\S{1,24}$/.exec(last.data)?.[0] : undefined;
+  if (!word || !/(?:^|\s)$/.test(last.data.slice(0, -word.length))) return [marker];
+  last.data = last.data.slice(0, -word.length);
+  if (!last.data) parts.pop();
+  return [element("span", { class: "together" }, word, marker)];
+}
+
+/** Words after a part; a full stop that follows a marker stays with it. */
+function after(part, words) {
+  const stop = part instanceof Element && part.matches(".together") ? (/^[.,;:!?…)\]»”。、，]+/.exec(words)?.[0] ?? "") : "";
+  if (stop) part.append(stop);
+  return words.length > stop.length ? [document.createTextNode(words.slice(stop.length))] : [];
 }
 
 function wrap(node, around) {

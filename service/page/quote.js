@@ -17,14 +17,15 @@ export class QuotePopover {
     this.#box.addEventListener("pointerenter", () => clearTimeout(this.#leaving));
     this.#box.addEventListener("pointerleave", () => this.#leave());
     document.body.append(this.#box);
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.hide();
-    });
     document.addEventListener("pointerdown", (event) => {
       if (this.#shown && !this.#box.contains(event.target) && !event.target.closest?.(".marker")) this.hide();
     });
     addEventListener("scroll", () => this.#place(), { capture: true, passive: true });
     addEventListener("resize", () => this.hide());
+  }
+
+  get shown() {
+    return this.#shown !== null;
   }
 
   /** Makes a marker show this citation. */

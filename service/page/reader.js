@@ -10,6 +10,7 @@ export class Reader {
   #foot;
   #asked = 0;
   #kept = new Map();
+  #from = { element: null, turn: null };
 
   constructor() {
     this.#title = element("h2", { id: "reader-title" });
@@ -25,6 +26,7 @@ export class Reader {
       this.#foot,
     );
     closeOnVeil(this.#dialog);
+    this.#dialog.addEventListener("close", () => this.#findBack());
     document.body.append(this.#dialog);
   }
 
@@ -38,8 +40,11 @@ export class Reader {
     if (/^https?:/i.test(url ?? "")) {
       this.#foot.append(element("a", { href: url, target: "_blank", rel: "noopener noreferrer nofollow" }, "Original"));
     }
-    if (!this.#dialog.open) this.#dialog.showModal();
-    this.#dialog.addEventListener("close", () => from?.isConnected && from.focus(), { once: true });
+    if (!this.#dialog.open) {
+      this.#from = { element: from, turn: from?.closest(".turn") };
+      from?.focus({ preventScroll: true }); // what has the focus now gets it back at the very moment of closing
+      this.#dialog.showModal();
+    }
     let text;
     try {
       text = await this.#fetched(id, version);
@@ -55,6 +60,16 @@ export class Reader {
     );
     mark.scrollIntoView({ block: "center", behavior: "instant" });
     this.#body.focus({ preventScroll: true });
+  }
+
+  /** Where the focus came from was drawn anew meanwhile: its successor gets it, unless somebody took it. */
+  #findBack() {
+    const { element: from, turn } = this.#from;
+    const nobody = document.activeElement === document.body || this.#dialog.contains(document.activeElement);
+    if (!from || from.isConnected || !nobody) return;
+    const { citation, passage } = from.dataset;
+    const successor = citation ? `.marker[data-citation="${CSS.escape(citation)}"]` : `.source[data-passage="${CSS.escape(passage ?? "")}"]`;
+    turn?.querySelector(successor)?.focus({ preventScroll: true });
   }
 
   async #fetched(id, version) {
@@ -80,7 +95,12 @@ function dressed(signs) {
   return signs
     .join("")
     .split(/^(#{1,6} .+)$/m)
-    .map((part, place) => (place % 2 ? element("span", { class: "heading" }, part) : part));
+    .map((part, place) => (place % 2 ? heading(part) : part));
+}
+
+function heading(line) {
+  const [, marks, words] = /^(#+ )(.*)$/s.exec(line);
+  return element("span", { class: "heading" }, element("span", { class: "signs" }, marks), words);
 }
 
 /** A click beside a dialog closes it. */

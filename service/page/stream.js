@@ -8,34 +8,92 @@ export class Refused extends Error {
   }
 }
 
-/** Events {name, data} of an answer, as they come. Throws Refused, and AbortError when `signal` ends it. */
-export async function* ask(body, signal) {
-  let response;
+const AGAIN_MS = [300, 1000, 2000, 4000, 8000, 8000]; // an answer that nobody reads is kept for 30 s
+
+/** Events {name, data} of an answer, as they come. Throws Refused, and AbortError when `signal` ends it.
+ *
+ * resumable: where the connection breaks the answer is taken up where it broke off; `lost` and `back` events tell of it.
+ */
+export async function* ask(body, signal, { resumable = false } = {}) {
+  let response = await post({ ...body, stream: true, ...(resumable ? { resumable } : {}) }, signal);
+  if (resumable && response.status === 409) response = await post({ ...body, stream: true }, signal); // not with these workers
+  if (!response.ok) throw new Refused(await problemOf(response));
+  const [token, request] = ["x-resume-token", "x-request-id"].map((name) => response.headers.get(name));
+  let last = null;
+  for (;;) {
+    try {
+      for await (const event of parse(response.body)) {
+        if (event.id !== null && last !== null && event.id <= last) continue;
+        last = event.id ?? last;
+        yield event;
+        if (event.name === "done" || event.name === "error") return;
+      }
+    } catch (error) {
+      if (signal.aborted || error instanceof SyntaxError) throw error;
+    }
+    if (!token) throw brokenOff();
+    yield { name: "lost", data: null };
+    response = await resumed(request, token, last, signal);
+    yield { name: "back", data: null };
+  }
+}
+
+async function post(body, signal) {
   try {
-    response = await fetch("v1/answer", {
+    return await fetch("v1/answer", {
       method: "POST",
       headers: { "content-type": "application/json", accept: "text/event-stream" },
-      body: JSON.stringify({ ...body, stream: true }),
+      body: JSON.stringify(body),
       signal,
     });
   } catch (error) {
     if (signal.aborted) throw error;
     throw new Refused({ title: "The service cannot be reached", detail: "It did not answer. Is it running?" });
   }
-  if (!response.ok) throw new Refused(await problemOf(response));
-  let terminal = false;
-  try {
-    for await (const event of parse(response.body)) {
-      terminal ||= event.name === "done" || event.name === "error";
-      yield event;
-    }
-  } catch (error) {
-    if (signal.aborted || error instanceof SyntaxError) throw error;
-  }
-  if (!terminal) throw new Refused({ title: "The connection was lost", detail: "The answer broke off before its end." });
 }
 
-/** Server-sent events of a body: `event`, `data`; comments are pings. */
+/** What follows event `last` of an answer, once the service can be reached again. */
+async function resumed(request, token, last, signal) {
+  for (const wait of AGAIN_MS) {
+    await pause(wait, signal);
+    let response;
+    try {
+      response = await fetch(`v1/answers/${encodeURIComponent(request)}/events`, {
+        headers: { accept: "text/event-stream", "x-resume-token": token, ...(last === null ? {} : { "last-event-id": String(last) }) },
+        signal,
+      });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      continue;
+    }
+    if (response.status === 200) return response;
+    if (response.status < 500) break; // it is not kept any more
+  }
+  throw brokenOff();
+}
+
+/** So many milliseconds, or less where the network comes back meanwhile. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      removeEventListener("online", end);
+      signal.removeEventListener("abort", stop);
+      resolve();
+    };
+    const stop = () => (end(), reject(signal.reason));
+    const timer = setTimeout(end, milliseconds);
+    addEventListener("online", end);
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+  });
+}
+
+function brokenOff() {
+  return new Refused({ title: "The connection was lost", detail: "The answer broke off before its end." });
+}
+
+/** Server-sent events of a body: `event`, `data`, and `id` as a number; comments are pings. */
 export async function* parse(body) {
   const decoder = new TextDecoder();
   let rest = "";
@@ -65,13 +123,15 @@ async function* pieces(body) {
 
 function eventOf(block) {
   let name = "message";
+  let id = null;
   const data = [];
   for (const line of block.split(/\r?\n/)) {
     const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
     if (field === "event") name = value;
     else if (field === "data") data.push(value);
+    else if (field === "id" && /^\d+$/.test(value)) id = Number(value);
   }
-  return data.length ? { name, data: JSON.parse(data.join("\n")) } : null;
+  return data.length ? { name, id, data: JSON.parse(data.join("\n")) } : null;
 }
 
 async function problemOf(response) {

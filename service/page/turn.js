@@ -2,6 +2,8 @@
 
 export function newTurn(question, asked) {
   return {
+    id: crypto.randomUUID?.() ?? String(Math.random()).slice(2),
+    began: Date.now(),
     question,
     asked,
     status: "waiting", // then streaming, and done, stopped or failed
@@ -12,6 +14,7 @@ export function newTurn(question, asked) {
     degraded: [],
     response: null,
     problem: null,
+    lost: false, // the connection, for now
     rating: null,
     request: null,
   };
@@ -36,6 +39,10 @@ export function take(turn, { name, data }) {
       break;
     case "degraded":
       turn.degraded.push(data.message);
+      break;
+    case "lost":
+    case "back":
+      turn.lost = name === "lost";
       break;
     case "done":
       turn.response = summary(data);

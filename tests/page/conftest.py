@@ -144,6 +144,63 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
+class Cable:
+    """A connection to a server that can be pulled out: all that goes through it breaks off."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def pull(self) -> None:
+        """Break off what is open now; who comes afterwards is served."""
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+        self.pull()
+
+    def _accept(self) -> None:
+        pumps = []
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                break
+            far = socket.create_connection(("127.0.0.1", self._to))
+            self._open += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                pumps.append(threading.Thread(target=self._pump, args=(source, sink)))
+                pumps[-1].start()
+        self.pull()
+        for one in pumps:
+            one.join(10)
+        for one in self._open:
+            one.close()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def cable(served: str) -> Iterator[Cable]:
+    cable = Cable(int(served.rstrip("/").rpartition(":")[2]))
+    yield cable
+    cable.close()
+
+
 class Watched:
     """A page and whatever went wrong on it: console errors, exceptions, refused policies, requests that leave."""
 
@@ -156,8 +213,11 @@ class Watched:
         page.on("request", lambda one: None if one.url.startswith(origin) else self.wrong.append(f"left for {one.url}"))
 
     def ask(self, question: str) -> None:
+        turns = self.page.locator(".turn")
+        before = turns.count()
         self.page.get_by_label("Your question").fill(question)
         self.page.keyboard.press("Enter")
+        turns.nth(before).wait_for()  # else `settled` could look at the answer before
 
     def settled(self) -> None:
         """Until the answer is whole."""
@@ -173,11 +233,16 @@ def open_page(browser: Any, served: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         opened: list[Watched] = []
 
-        def make(size: str = "desktop", theme: str = "light", address: str = served, **options: Any) -> Watched:
+        def make(
+            size: str = "desktop", theme: str = "light", address: str = served, before: str = "", **options: Any
+        ) -> Watched:
+            """`before` is a script that runs ahead of the page's own."""
             touch = {"has_touch": True, "is_mobile": True, "device_scale_factor": 2} if size == "phone" else {}
             context = browser.new_context(viewport=SIZES[size], color_scheme=theme, **touch, **options)
             stack.callback(context.close)
             context.set_default_timeout(15_000)
+            if before:
+                context.add_init_script(before)
             watched = Watched(context.new_page(), address)
             opened.append(watched)
             watched.page.goto(address)

@@ -5,11 +5,55 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
 
 import pytest
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 PAINT_MS_MAX = 150
+CLOCKS = """
+// When a chunk with a first sentence came into the page, and when the first sentence was painted: as the browser itself
+// tells it of the element (element timing), and by a message after its frame.
+window.clocks = [];
+const read = ReadableStreamDefaultReader.prototype.read;
+ReadableStreamDefaultReader.prototype.read = async function (...given) {
+  const got = await read.apply(this, given);
+  const came = performance.now();
+  const text = got.value ? new TextDecoder().decode(got.value) : "";
+  const open = window.clocks.at(-1);
+  if (text.includes("event: meta")) window.clocks.push({ came: null, painted: null, framed: null });
+  if (text.includes("event: sentence")) {
+    const now = window.clocks.at(-1);
+    now.came ??= came;
+  }
+  return got;
+};
+const afterFrame = (then) => requestAnimationFrame(() => {
+  const channel = new MessageChannel();
+  channel.port1.onmessage = () => then(performance.now());
+  channel.port2.postMessage(null);
+});
+window.emptyFrame = () => new Promise((resolve) => {
+  const began = performance.now();
+  document.documentElement.style.setProperty("--nothing", String(began));
+  afterFrame((at) => resolve(at - began));
+});
+new MutationObserver(() => {
+  const block = document.querySelector(".turn:last-child .sentence")?.closest(".answer > *");
+  const now = window.clocks.at(-1);
+  if (!block || !now?.came || now.seen) return;
+  now.seen = true;
+  block.setAttribute("elementtiming", `first-${window.clocks.length}`);
+  afterFrame((at) => { now.framed = at; });
+}).observe(document, { subtree: true, childList: true });
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    const now = window.clocks[Number(entry.identifier.replace("first-", "")) - 1];
+    if (now) now.painted ??= entry.renderTime || entry.loadTime;
+  }
+}).observe({ type: "element", buffered: true });
+"""
 
 
 def violations(page):
@@ -71,6 +115,28 @@ def test_a_quote_is_found_by_code_points_and_scrolled_to(open_page):
     assert watched.page.locator("#reader .sheet-body").evaluate("(one) => one.scrollTop") > 0
 
 
+def test_a_marker_is_never_parted_from_its_word_and_its_full_stop(open_page):
+    """At any width: a lone marker at the beginning of a line tells nothing."""
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    apart = """() => [...document.querySelectorAll(".answer .together")].filter((one) => {
+        const range = document.createRange();
+        range.selectNodeContents(one.firstChild);
+        const word = range.getBoundingClientRect();
+        range.selectNodeContents(one.lastChild);
+        const stop = range.getBoundingClientRect();
+        const marker = one.querySelector(".marker").getBoundingClientRect();
+        return Math.abs(word.top - stop.top) > 3 || marker.bottom < word.top || marker.top > word.bottom;
+    }).length"""
+    assert page.locator(".answer .together").count() == page.locator(".answer .marker").count() == 4
+    assert page.locator(".answer .together").all_inner_texts() == ["us1.", "one1.", "day1.", "Union1."]
+    for width in range(320, 900, 23):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(apart) == 0, width
+
+
 def test_code_is_shown_as_code_and_its_marker_works(open_page):
     watched = open_page()
     watched.ask("Which prefix?")
@@ -125,6 +191,75 @@ def test_with_the_keyboard_alone(open_page):
     assert page.locator(".turn h2").last.inner_text() == "Which prefix?\nOn Linux?"
 
 
+@pytest.mark.parametrize("opener", ["marker", "history"])
+def test_a_dialog_gives_the_focus_back_at_once_and_takes_it_from_nobody_afterwards(open_page, opener):
+    """Were it given back a little later, what is typed at once after Escape would go to the marker and open the
+    document again.
+    """
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    if opener == "marker":
+        page.locator(".marker").first.hover()
+        page.get_by_role("button", name="Show in the document").click()
+        page.locator("#reader mark").wait_for()
+    else:
+        page.get_by_role("button", name="History").click()
+    focused = page.evaluate(
+        """async () => {
+            document.querySelector("dialog[open]").close();
+            const atOnce = document.activeElement;
+            document.getElementById("question").focus();
+            await new Promise((resolve) => setTimeout(resolve, 100)); // the event of its closing comes meanwhile
+            return [atOnce.className || atOnce.id, document.activeElement.id];
+        }"""
+    )
+    assert focused[1] == "question"
+    assert focused[0].split()[0] == ("marker" if opener == "marker" else "quiet")
+
+
+def test_escape_closes_what_is_on_top_and_that_alone(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="Add a condition").click()
+    page.keyboard.press("Escape")
+    assert page.locator("#filters").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "filters-open"
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_role("button", name="History").click()
+    page.keyboard.press("Escape")
+    page.locator("#history").wait_for(state="hidden")
+    assert page.locator("#filters").is_visible(), "it lay below"
+    page.keyboard.press("Escape")
+    assert page.locator("#filters").is_hidden(), "wherever the focus was"
+    page.locator(".source").first.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")  # before its document has come
+    page.locator("#reader").wait_for(state="hidden")
+    page.wait_for_timeout(200)
+    assert page.locator("#reader").is_hidden()
+    assert page.evaluate("document.activeElement.matches('.source')")
+
+
+def test_the_focus_finds_a_marker_that_was_drawn_anew_meanwhile(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    page.locator(".marker").first.click()
+    page.locator("#reader").wait_for()
+    page.locator(".marker").nth(1).wait_for(state="attached")  # same paragraph
+    page.keyboard.press("Escape")
+    page.locator("#reader").wait_for(state="hidden")
+    page.wait_for_timeout(100)
+    assert page.evaluate("document.activeElement.dataset.citation") == "c1"
+    watched.settled()
+    assert page.evaluate("document.activeElement.dataset.citation") == "c1"
+
+
 def test_a_screen_reader_is_told_each_sentence_once(open_page):
     watched = open_page()
     watched.ask("How long do refunds take?")
@@ -164,15 +299,45 @@ def test_axe_finds_nothing(open_page, size, theme):
     assert violations(page) == []
 
 
+def painted_ms(page) -> tuple[list[float], list[float]]:
+    """For each answer the milliseconds from the chunk with its first sentence to that sentence's paint: by the
+    browser's element timing, and by a message after the frame.
+    """
+    page.wait_for_function("window.clocks.every((one) => one.painted !== null && one.framed !== null)")
+    clocks = page.evaluate("window.clocks")
+    return [one["painted"] - one["came"] for one in clocks], [one["framed"] - one["came"] for one in clocks]
+
+
 def test_the_first_sentence_is_painted_soon_after_its_event(open_page):
-    watched = open_page()
-    took = []
-    for _ in range(3):
-        watched.ask("How long do refunds take?")
+    """By clocks that are not the page's own. What a machine takes for a frame in which nothing changed is told beside
+    it, and not held against the page.
+    """
+    watched = open_page(before=CLOCKS)
+    for _ in range(5):
+        watched.ask("When do parcels arrive?")
         watched.settled()
-        took = watched.page.evaluate("performance.getEntriesByType('measure').map((one) => one.duration)")
-    assert len(took) == 3
-    assert sorted(took)[1] <= PAINT_MS_MAX, took
+    painted, framed = painted_ms(watched.page)
+    empty = [watched.page.evaluate("window.emptyFrame()") for _ in range(9)]
+    own = watched.page.evaluate("performance.getEntriesByType('measure').map((one) => one.duration)")
+    assert len(painted) == len(own) == 5
+    told = {"painted": painted, "framed": framed, "the page's own": own, "an empty frame": empty}
+    print({name: f"median {median(all_ms):.0f} ms, worst {max(all_ms):.0f} ms" for name, all_ms in told.items()})
+    assert median(painted) - median(empty) <= PAINT_MS_MAX, told
+    assert median(own) - median(empty) <= PAINT_MS_MAX, told
+
+
+def test_a_page_that_paints_late_would_be_found(open_page):
+    """The control: the same clocks on a page whose frames take 400 ms."""
+    busy = (
+        "requestAnimationFrame(function busy() { for (const end = performance.now() + 400; performance.now() < end;); "
+    )
+    watched = open_page(before=CLOCKS)
+    watched.page.evaluate(busy + "requestAnimationFrame(busy); })")
+    watched.ask("When do parcels arrive?")
+    watched.settled()
+    painted, framed = painted_ms(watched.page)
+    assert max(painted) > PAINT_MS_MAX
+    assert max(framed) > PAINT_MS_MAX
 
 
 def test_stopping_keeps_what_was_checked(open_page):
@@ -274,6 +439,42 @@ def test_history_is_kept_in_the_browser_and_two_tabs_lose_nothing(open_page, ser
     assert page.evaluate("Object.keys(localStorage).filter((one) => one.startsWith('footnote:thread'))") == []
 
 
+def test_two_tabs_go_on_with_the_same_conversation_and_both_are_kept(open_page, served):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    other = page.context.new_page()
+    other.goto(served)
+    other.get_by_role("button", name="History").click()
+    other.locator(".threads .open").click()
+    other.get_by_label("Your question").fill("Which prefix?")
+    other.keyboard.press("Enter")
+    other.locator(".turn").nth(1).get_by_role("button", name="Ask again").wait_for()
+    watched.ask("When do parcels arrive?")
+    watched.settled()
+    kept = page.evaluate("JSON.parse(Object.entries(localStorage).find(([key]) => key.includes('thread'))[1]).turns")
+    asked = ["How long do refunds take?", "Which prefix?", "When do parcels arrive?"]
+    assert [one["question"] for one in kept] == asked
+    assert [one["status"] for one in kept] == ["done"] * 3
+    other.get_by_role("button", name="History").click()
+    other.get_by_role("button", name="Delete all").click()
+    page.locator(".turn").first.wait_for(state="detached")
+    assert page.evaluate("Object.keys(localStorage).filter((one) => one.includes('thread'))") == []
+
+
+def test_a_reload_meanwhile_loses_no_question(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take, slowly")
+    page.locator(".sentence").wait_for()
+    page.reload()
+    page.get_by_role("button", name="History").click()
+    page.locator(".threads .open").click()
+    assert page.locator(".turn h2").inner_text() == "How long do refunds take, slowly"
+    assert page.locator(".verdict").inner_text() == "Stopped"
+
+
 def test_damaged_history_is_passed_over(open_page):
     watched = open_page()
     page = watched.page
@@ -334,10 +535,141 @@ def test_feedback_is_sent_with_its_request_and_its_comment(open_page, served):
     assert {one["rating"] for one in sent} == {"down"}
     assert all(re.fullmatch(r"[0-9a-f]{24}", one["request_id"]) for one in sent)
     page.unroute("**/v1/feedback")
+    unknown = json.dumps({"type": "urn:footnote:problem:answer-unknown", "status": 404})
+    page.route("**/v1/feedback", lambda route: route.fulfill(status=404, body=unknown))
+    page.get_by_role("button", name="Good answer").click()
+    page.get_by_text("no longer remembers this answer").wait_for()
+    page.unroute("**/v1/feedback")
     page.route("**/v1/feedback", lambda route: route.fulfill(status=404))
     page.get_by_role("button", name="Good answer").click()
     page.locator(".rating").wait_for(state="detached")
     assert all("404" in one or one.startswith("left for") for one in watched.wrong)
+    watched.wrong.clear()
+
+
+@pytest.fixture
+def resumable(open_page, served):
+    """A page over a service whose answers can be taken up again; its connections break after `cuts` bytes each."""
+
+    def make(cuts, *, resume_status=200, first_status=200):
+        watched = open_page(address="about:blank")
+        watched.wrong.clear()
+        state = SimpleNamespace(watched=watched, asked=[], resumed=[], whole=None, cuts=list(cuts))
+
+        def document(route):
+            response = route.fetch()
+            body = response.text().replace('data-resumable="false"', 'data-resumable="true"')
+            route.fulfill(response=response, body=body)
+
+        def first(route):
+            state.asked.append(route.request.post_data_json)
+            if first_status != 200 and state.asked[-1].get("resumable"):
+                route.fulfill(status=first_status, content_type="application/problem+json", body='{"title": "No"}')
+                return
+            sent = {key: value for key, value in state.asked[-1].items() if key != "resumable"}
+            response = route.fetch(post_data=json.dumps(sent))
+            state.whole = response.text()
+            headers = {**response.headers, "x-resume-token": "t"} if first_status == 200 else response.headers
+            cut = state.cuts.pop(0) if state.cuts else None
+            route.fulfill(status=200, headers=headers, body=state.whole[:cut])
+
+        def again(route):
+            state.resumed.append(dict(route.request.headers))
+            if resume_status != 200:
+                route.fulfill(status=resume_status, body="{}")
+                return
+            after = int(route.request.headers["last-event-id"])
+            blocks = [one for one in state.whole.split("\n\n") if one]
+            numbered = [(int(re.search(r"^id: (\d+)", one, re.MULTILINE)[1]), one) for one in blocks]
+            rest = "".join(one + "\n\n" for number, one in numbered if number >= after)
+            cut = state.cuts.pop(0) if state.cuts else None
+            route.fulfill(status=200, content_type="text/event-stream", body=rest[:cut])
+
+        watched.page.route(served, document)
+        watched.page.route("**/v1/answer", first)
+        watched.page.route("**/v1/answers/*/events", again)
+        watched.page.goto(served)
+        return state
+
+    return make
+
+
+def test_a_connection_that_breaks_is_taken_up_again_and_nothing_comes_twice(resumable):
+    """The second piece repeats the last event on purpose: it is not shown twice."""
+    state = resumable([6_000, 2_500])
+    page = state.watched.page
+    state.watched.ask("How long do refunds take?")
+    state.watched.settled()
+    assert state.asked[0]["resumable"] is True
+    assert len(state.resumed) == 2
+    assert {one["x-resume-token"] for one in state.resumed} == {"t"}
+    assert all(int(one["last-event-id"]) >= 1 for one in state.resumed)
+    assert page.locator(".sentence.supported").count() == 4
+    assert page.locator(".gap").count() == 1
+    assert page.locator(".problem").count() == 0
+    assert [one for one in state.watched.wrong if "left for" not in one] == []
+    state.watched.wrong.clear()
+
+
+def test_a_cable_that_is_pulled_out_meanwhile(open_page, cable):
+    """Where the service can resume answers nothing is lost; elsewhere it is told, beside what was checked."""
+    watched = open_page(address=f"http://127.0.0.1:{cable.port}/")
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    page.locator(".sentence").first.wait_for()
+    cable.pull()
+    watched.settled()
+    if page.evaluate("document.body.dataset.resumable") == "true":
+        assert page.locator(".sentence.supported").count() == 4
+        assert page.locator(".gap").count() == 1
+        assert page.locator(".problem").count() == 0
+    else:
+        assert "The connection was lost" in page.locator(".problem").inner_text()
+        assert page.locator(".sentence.supported").count() >= 1
+    watched.wrong.clear()  # the browser tells of the broken connection
+
+
+def test_an_answer_that_is_not_kept_any_more_is_told(resumable):
+    state = resumable([6_000], resume_status=410)
+    state.watched.ask("How long do refunds take?")
+    state.watched.settled()
+    assert "The connection was lost" in state.watched.page.locator(".problem").inner_text()
+    assert len(state.resumed) == 1
+    state.watched.wrong.clear()
+
+
+def test_where_workers_share_nothing_it_is_asked_without(resumable):
+    state = resumable([], first_status=409)
+    state.watched.ask("How long do refunds take?")
+    state.watched.settled()
+    assert [one.get("resumable") for one in state.asked] == [True, None]
+    assert state.watched.page.locator(".sentence.supported").count() == 4
+    state.watched.wrong.clear()
+
+
+def test_offline_the_page_says_so_and_still_shows_what_it_has(open_page):
+    watched = open_page()
+    page = watched.page
+    watched.ask("How long do refunds take?")
+    watched.settled()
+    page.locator(".marker").first.click()
+    page.locator("#reader mark").wait_for()
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    watched.ask("Which prefix?")
+    watched.settled()
+    assert "cannot be reached" in page.locator(".problem").inner_text()
+    page.locator(".marker").first.click()
+    page.locator("#reader mark").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".source", has_text="Shipping").first.click()
+    page.get_by_role("dialog").get_by_text("cannot be reached").wait_for()
+    page.keyboard.press("Escape")
+    page.context.set_offline(False)
+    page.locator(".turn").last.get_by_role("button", name="Ask again").click()
+    page.locator(".turn").nth(2).get_by_role("button", name="Ask again").wait_for()
+    assert page.locator(".turn").nth(2).locator(".sentence.supported").count() > 0
+    assert all("ERR_INTERNET_DISCONNECTED" in one for one in watched.wrong)
     watched.wrong.clear()
 
 

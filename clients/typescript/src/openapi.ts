@@ -1010,7 +1010,10 @@ export interface operations {
     search: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description milliseconds from receipt; the smaller of this and the body's deadline_ms counts */
+                "X-Request-Deadline-Ms"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1040,6 +1043,15 @@ export interface operations {
             };
             /** @description forbidden-origin: This origin may not send requests */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description request-timeout: The body did not arrive in time */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1106,7 +1118,10 @@ export interface operations {
     answer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description milliseconds from receipt; the smaller of this and the body's deadline_ms counts */
+                "X-Request-Deadline-Ms"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1123,7 +1138,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AnswerResponse"];
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description bad-host: This host name is not served here, invalid-json: The body is not JSON */
@@ -1137,6 +1152,15 @@ export interface operations {
             };
             /** @description forbidden-origin: This origin may not send requests */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description request-timeout: The body did not arrive in time */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1238,7 +1262,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description The client has all events */

@@ -49,6 +49,8 @@ def test_the_stream_and_its_events_are_documented(document):
     content = document["paths"]["/v1/answer"]["post"]["responses"]["200"]["content"]
     events = content["text/event-stream"]["schema"]["x-events"]
     assert set(events) == {"meta", "sources", "sentence", "withheld", "degraded", "done", "error"}
+    each = content["text/event-stream"]["itemSchema"]["oneOf"]
+    assert {one["properties"]["event"]["const"] for one in each} == set(events)
     assert "type" not in document["components"]["schemas"]["MetaEvent"]["properties"]
     assert set(content) == {"application/json", "text/event-stream"}
 
