@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -13,6 +13,7 @@ from typing import TypeVar
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.adapters.priced import with_spent
 from service.budget import Deadline, StageOverrun
+from service.cache_keys import cache_key
 from service.compose import Composer, abstention_sentence
 from service.context import context
 from service.contract import (
@@ -73,6 +74,14 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
 
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
+    work = partial(_search, question, engine, deadline)
+    key = None if engine.searches is None else cache_key("search", question, engine)
+    if engine.searches is None or key is None:
+        return await work()
+    return await engine.searches.through(key, engine, question.request_id, deadline, work)
+
+
+async def _search(question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
     results, degraded, trace = await retrieve(question, engine, deadline)
     if question.segment_words is not None:
         results = await _segmented(question, question.segment_words, results, engine, deadline, degraded)
@@ -90,13 +99,21 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     )
 
 
-async def answer(  # noqa: C901, PLR0912  # it knows the order
-    question: Question, engine: Engine, deadline: Deadline
-) -> AsyncIterator[PipelineEvent]:
+def answer(question: Question, engine: Engine, deadline: Deadline) -> AsyncGenerator[PipelineEvent, None]:
     """The events of an answer: meta, sources, then sentences, each only after it was checked, and finish.
 
     Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
     """
+    work = partial(_answer, question, engine, deadline)
+    key = None if engine.answers is None else cache_key("answer", question, engine)
+    if engine.answers is None or key is None:
+        return work()
+    return engine.answers.through(key, engine, question.request_id, deadline, work)
+
+
+async def _answer(  # noqa: C901, PLR0912  # it knows the order
+    question: Question, engine: Engine, deadline: Deadline
+) -> AsyncGenerator[PipelineEvent, None]:
     question, told, spent = await _rewritten(question, engine, deadline)
     usage = with_spent(engine.generator.usage, spent)
     yield MetaEvent(
@@ -207,7 +224,7 @@ async def _rewritten(
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:
     """Embed, ask both legs side by side, fuse, rerank, read the passages; with what fell back, and what was seen."""
     depth = max(question.top_k, LEG_DEPTH_MIN)
-    legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
+    legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.inference, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
     scores, order = await _fuse(question, engine, deadline, legs, degraded)
     fused = list(order)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from service.budget import Budgets, Deadline, StageOverrun
+from service.inference import Inference
 from service.question import Question
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, LegUnavailable
@@ -31,24 +31,21 @@ class LegResults:
 
 
 async def embed(
-    question: Question, encoder: QueryEncoder | None, executor: Executor, budgets: Budgets, deadline: Deadline
+    question: Question, encoder: QueryEncoder | None, inference: Inference, budgets: Budgets, deadline: Deadline
 ) -> Vector:
     """The question's vector: as given, or encoded. Raises LegUnavailable, StageOverrun, or what the encoder raised."""
     if question.vector is not None:
         return question.vector
     if encoder is None:
         raise LegUnavailable("dense", "the index admits no query encoder; send a vector")
-    work: Callable[[], Any] = lambda: encoder.encode_queries([question.text])[0]  # noqa: E731  # typed in place
-    running = asyncio.get_running_loop().run_in_executor(executor, work)
-    vector: Vector = await deadline.stage("embed", budgets.embed_ms, running)
-    return vector
+    return await deadline.stage("embed", budgets.embed_ms, inference.vector(encoder, question.text))
 
 
 async def ask_legs(
     question: Question,
     snapshot: Snapshot,
     encoder: QueryEncoder | None,
-    executor: Executor,
+    inference: Inference,
     depth: int,
     budgets: Budgets,
     deadline: Deadline,
@@ -62,7 +59,7 @@ async def ask_legs(
 
     async def dense() -> list[Hit]:
         nonlocal vector
-        vector = await embed(question, encoder, executor, budgets, deadline)
+        vector = await embed(question, encoder, inference, budgets, deadline)
         work = snapshot.dense(vector, depth, question.filter, question.principals)
         return await deadline.stage("dense", budgets.dense_ms, work)
 

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
+from service.http.cache_metrics import CacheCollector
 from service.http.edge import Edge, Unforeseen
 from service.http.load_metrics import LoadCollector
 from service.http.metrics import Metrics
@@ -46,7 +47,11 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     settings = service.settings
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     load = LoadCollector(list(pools.values()), service.tails)
-    metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
+    metrics = Metrics(
+        service.holder,
+        lambda: service.degraded is not None,
+        [load, CacheCollector([service.inference.counts, *service.caches.counts])],
+    )
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
@@ -79,6 +84,7 @@ def _lifespan(service: Service) -> Any:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            await service.caches.close()
             await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan

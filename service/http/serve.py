@@ -12,6 +12,7 @@ import sys
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from service.http.app import create_app
 from service.settings import ServiceSettings
@@ -150,7 +151,8 @@ def _to_environment(settings: ServiceSettings) -> None:
     for name in [key for key in os.environ if key.upper() in known]:
         del os.environ[name]
     for name, value in settings.model_dump(mode="json", exclude_none=True).items():
-        if name == "admin_token" and settings.admin_token is not None:
-            os.environ["FOOTNOTE_ADMIN_TOKEN"] = settings.admin_token.get_secret_value()
+        secret = getattr(settings, name)
+        if isinstance(secret, SecretStr):  # which would be stars
+            os.environ[f"FOOTNOTE_{name.upper()}"] = secret.get_secret_value()
         else:
             os.environ[f"FOOTNOTE_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
