@@ -91,8 +91,10 @@ class Flights(Generic[T]):
 
     async def _leave(self, key: Hashable, flight: _Flight[T]) -> None:
         flight.waiters -= 1
-        if not flight.waiters and not _task(flight).done():
-            self._landed((asyncio.get_running_loop(), key), flight)  # nobody joins what is being stopped
+        if flight.waiters:
+            return
+        self._landed((asyncio.get_running_loop(), key), flight)  # nobody joins what is being stopped
+        if not _task(flight).done():
             _task(flight).cancel()
             await asyncio.wait({_task(flight)})
 

@@ -182,8 +182,8 @@ class AnswerCache(_Cache):
                 self.counts.errors += 1
             else:
                 self.counts.hits += 1
-                for event in kept:
-                    yield _own_event(event, request_id, deadline)
+                for one in kept:
+                    yield _own_event(one, request_id, deadline)
                 return
         self.counts.misses += 1
         joined = False
