@@ -33,7 +33,7 @@ from service.contract import (
 )
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
-from service.explain import Trace, candidates, why
+from service.explain import CandidateScores, Trace, candidates, why
 from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse
 from service.legs import BROKEN, LegResults, ask_legs, fill_dense
@@ -234,7 +234,7 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
         degraded.append("rerank: no reranker is set; fused order")
     elif wanted and engine.reranker is not None:
         found = await _rerank(question, engine, engine.reranker, deadline, order[: engine.rerank_depth], degraded)
-        scores.update({key: scores[key].model_copy(update={"rerank": score}) for key, score in found.items()})
+        scores.update({key: scores[key]._replace(rerank=score) for key, score in found.items()})
         final = blended(final, found, weight=engine.rerank_weight)
         order.sort(key=lambda key: -final[key])  # stable: equal ones stay in fused order
     trace = Trace(
@@ -253,16 +253,16 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     kept = [key for key in order if key in stored]
     results = []
     for rank, key in enumerate(kept, 1):
-        results.append(result_of(rank, final[key], scores[key], stored[key]))
+        results.append(result_of(rank, final[key], Scores(**scores[key]._asdict()), stored[key]))
     return results, degraded, trace
 
 
 async def _fuse(
     question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
-) -> tuple[dict[str, Scores], list[str]]:
+) -> tuple[dict[str, CandidateScores], list[str]]:
     started = deadline.clock()
     dense, lexical = legs.dense or {}, legs.lexical or {}
-    position = {key: number for number, key in enumerate(dict.fromkeys([*dense, *lexical]))}
+    position = list(dict.fromkeys([*dense, *lexical]))
     fused: dict[str, float] = {}
     order: list[str] = []
     fallback = "candidates beyond the dense leg's depth count as its minimum"
@@ -283,9 +283,7 @@ async def _fuse(
         degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
     deadline.record("fuse", engine.budgets.fuse_ms, started, outcome)
-    scores = {
-        key: Scores(dense=dense.get(key), lexical=lexical.get(key), fused=fused[key], rerank=None) for key in order
-    }
+    scores = {key: CandidateScores(dense.get(key), lexical.get(key), fused[key]) for key in order}
     return scores, order
 
 
@@ -294,7 +292,7 @@ def _ranked(
     legs: LegResults,
     dense: Mapping[str, float],
     lexical: Mapping[str, float],
-    position: Mapping[str, int],
+    position: Sequence[str],
 ) -> tuple[dict[str, float], list[str]]:
     """Fused scores of the legs that were asked, and the ids by them; equal ones as the legs gave them."""
     facts = engine.snapshot.facts
@@ -310,7 +308,7 @@ def _ranked(
         fused = normalised(dense, facts.dense_minimum)
     else:
         fused = normalised(lexical, facts.lexical_minimum)
-    return fused, sorted(fused, key=lambda key: (-fused[key], position[key]))
+    return fused, sorted((key for key in position if key in fused), key=fused.__getitem__, reverse=True)  # and stable
 
 
 async def _second_look(

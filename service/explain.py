@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from service.contract import Scores
 from service.engine import Engine
 from service.question import Question
 from store.filters import matches
@@ -14,6 +13,17 @@ from store.snapshot import LegQuery, LegScores, Vector
 
 CANDIDATES_MAX = 50
 """Candidates that an explanation lists, best first."""
+
+
+class CandidateScores(NamedTuple):
+    """A candidate's score in each step that scored it. Hundreds are made for a question, of which a few become results:
+    only those become the contract's `Scores`, whose making is checked and takes ten times as long.
+    """
+
+    dense: float | None
+    lexical: float | None
+    fused: float
+    rerank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +47,7 @@ class Trace:
     vector: Vector | None
     fused: Sequence[str]
     ranked: Sequence[str]
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, CandidateScores]
     final: Mapping[str, float]
     top_k: int
 

@@ -15,6 +15,8 @@ from store.document import Document, Passage, Section, document_version
 from store.errors import StoreCorrupt
 
 _TEXT_PIECE_CHARS = 16_384
+IDS_KEPT = 100_000
+"""Passages whose ids and rows a reader remembers, about 20 MB."""
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -224,6 +226,8 @@ class PassageReader:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        self._id_of: dict[int, str] = {}
+        self._row_of: dict[str, int] = {}
         try:
             self.counts = self.connection.execute(
                 # Rows are numbered from 0 without gaps: the last one tells, where counting would read every row.
@@ -252,8 +256,22 @@ class PassageReader:
 
     def ids_of_rows(self, rows: Sequence[int]) -> list[str]:
         """Passage ids of rows, in the order given."""
-        found = dict(self._in("SELECT row, id FROM passages WHERE row IN", rows))
+        known = self._id_of
+        found = {row: known[row] for row in rows if row in known}
+        if len(found) < len(rows):
+            read = dict(
+                self._in("SELECT row, id FROM passages WHERE row IN", [row for row in rows if row not in found])
+            )
+            self._remember(read)
+            found |= read
         return [found[row] for row in rows]
+
+    def _remember(self, ids: Mapping[int, str]) -> None:
+        """Ids by row, for the questions that find the same passages; the file never changes."""
+        if len(self._id_of) + len(ids) > IDS_KEPT:
+            self._id_of, self._row_of = {}, {}  # others may be reading the old ones
+        self._id_of.update(ids)
+        self._row_of.update({key: row for row, key in ids.items()})
 
     def sample(self, size: int, seed: int) -> list[StoredPassage]:
         """Passages drawn at random, the same ones for the same seed and file; all where there are not so many."""
@@ -276,7 +294,13 @@ class PassageReader:
 
     def rows_of_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """Rows of the passage ids that exist."""
-        return dict(self._in("SELECT id, row FROM passages WHERE id IN", ids))
+        known = self._row_of
+        found = {key: known[key] for key in ids if key in known}
+        if len(found) < len(ids):
+            found |= dict(
+                self._in("SELECT id, row FROM passages WHERE id IN", [key for key in ids if key not in found])
+            )
+        return found
 
     def passages(self, ids: Sequence[str]) -> dict[str, StoredPassage]:
         """The passages that exist among `ids`, with their documents' headers and text."""
