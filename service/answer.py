@@ -226,23 +226,26 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     depth = max(question.top_k, LEG_DEPTH_MIN)
     legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.inference, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
-    scores, order = await _fuse(question, engine, deadline, legs, degraded)
-    fused = list(order)
-    final = {key: scores[key].fused for key in order}
+    dense, lexical, fused, order = await _fuse(question, engine, deadline, legs, degraded)
+    in_fused_order = list(order)
+    final: Mapping[str, float] = fused
+    reranked: Mapping[str, float] = {}
     wanted = _reranks(question, engine)
     if wanted and engine.reranker is None:
         degraded.append("rerank: no reranker is set; fused order")
     elif wanted and engine.reranker is not None:
-        found = await _rerank(question, engine, engine.reranker, deadline, order[: engine.rerank_depth], degraded)
-        scores.update({key: scores[key]._replace(rerank=score) for key, score in found.items()})
-        final = blended(final, found, weight=engine.rerank_weight)
+        first = order[: engine.rerank_depth]
+        reranked = await _rerank(question, engine, engine.reranker, deadline, first, degraded)
+        final = blended(fused, reranked, weight=engine.rerank_weight)
         order.sort(key=lambda key: -final[key])  # stable: equal ones stay in fused order
+    told = order if question.explain or question.why is not None else order[: question.top_k]
+    scores = {key: CandidateScores(dense.get(key), lexical.get(key), fused[key], reranked.get(key)) for key in told}
     trace = Trace(
         depth=depth,
         dense=None if legs.dense is None else list(legs.dense),
         lexical=None if legs.lexical is None else list(legs.lexical),
         vector=legs.vector,
-        fused=fused,
+        fused=in_fused_order,
         ranked=order,
         scores=scores,
         final=final,
@@ -259,7 +262,8 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
 
 async def _fuse(
     question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
-) -> tuple[dict[str, CandidateScores], list[str]]:
+) -> tuple[Mapping[str, float], Mapping[str, float], Mapping[str, float], list[str]]:
+    """Each leg's scores by id, fused ones, and the ids by these."""
     started = deadline.clock()
     dense, lexical = legs.dense or {}, legs.lexical or {}
     position = list(dict.fromkeys([*dense, *lexical]))
@@ -283,8 +287,7 @@ async def _fuse(
         degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
     deadline.record("fuse", engine.budgets.fuse_ms, started, outcome)
-    scores = {key: CandidateScores(dense.get(key), lexical.get(key), fused[key]) for key in order}
-    return scores, order
+    return dense, lexical, fused, order
 
 
 def _ranked(

@@ -16,9 +16,7 @@ CANDIDATES_MAX = 50
 
 
 class CandidateScores(NamedTuple):
-    """A candidate's score in each step that scored it. Hundreds are made for a question, of which a few become results:
-    only those become the contract's `Scores`, whose making is checked and takes ten times as long.
-    """
+    """A candidate's score in each step that scored it."""
 
     dense: float | None
     lexical: float | None
@@ -36,7 +34,7 @@ class Trace:
         vector: the question's, where it was embedded.
         fused: candidates in fused order.
         ranked: candidates in the order of the results, which is another one after reranking.
-        scores: of each candidate, by id.
+        scores: by id, of each candidate where an explanation was asked for, else of the results.
         final: the score that `ranked` is sorted by.
         top_k: how many of them became results.
     """

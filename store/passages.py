@@ -15,6 +15,10 @@ from store.document import Document, Passage, Section, document_version
 from store.errors import StoreCorrupt
 
 _TEXT_PIECE_CHARS = 16_384
+_PASSAGES_WITH_TEXT = f"""
+SELECT p.id, p.document_row, p.start, p."end", p.section, p.page, t.start, t.text FROM passages p LEFT JOIN texts t
+ON t.document_row = p.document_row AND t.start >= p.start - p.start % {_TEXT_PIECE_CHARS}
+AND t.start < max(p."end", p.start - p.start % {_TEXT_PIECE_CHARS} + 1) WHERE p.id IN"""  # noqa: S608  # a constant
 IDS_KEPT = 100_000
 """Passages whose ids and rows a reader remembers, about 20 MB."""
 
@@ -304,14 +308,18 @@ class PassageReader:
 
     def passages(self, ids: Sequence[str]) -> dict[str, StoredPassage]:
         """The passages that exist among `ids`, with their documents' headers and text."""
-        records = list(
-            self._in('SELECT id, document_row, start, "end", section, page FROM passages WHERE id IN', ids),
-        )
-        headers = self._headers({record[1] for record in records})
+        found: dict[str, tuple[int, int, int, str, int | None]] = {}
+        pieces: dict[str, list[tuple[int, str]]] = {}
+        for passage_id, document_row, start, end, section, page, at, piece in self._in(_PASSAGES_WITH_TEXT, ids):
+            found[passage_id] = (document_row, start, end, section, page)
+            if piece is not None:
+                pieces.setdefault(passage_id, []).append((at, piece))
+        headers = self._headers({one[0] for one in found.values()})
         result = {}
-        for passage_id, document_row, start, end, section, page in records:
+        for passage_id, (document_row, start, end, section, page) in found.items():
             header = headers[document_row]
-            text = self._slice(document_row, start, end)
+            first = start - start % _TEXT_PIECE_CHARS
+            text = "".join(piece for _, piece in sorted(pieces.get(passage_id, ())))[start - first : end - first]
             passage = Passage(passage_id, header.id, start, end, text, tuple(json.loads(section)), page)
             result[passage_id] = StoredPassage(passage, header)
         return result
@@ -409,14 +417,6 @@ class PassageReader:
             row: DocumentHeader(document_id, version, title, url, json.loads(metadata), frozenset(json.loads(access)))
             for row, document_id, version, title, url, metadata, access in self._in(query, list(rows))
         }
-
-    def _slice(self, document_row: int, start: int, end: int) -> str:
-        first = start - start % _TEXT_PIECE_CHARS
-        pieces = self.connection.execute(
-            "SELECT text FROM texts WHERE document_row = ? AND start >= ? AND start < ? ORDER BY start",
-            (document_row, first, max(end, first + 1)),
-        )
-        return "".join(piece for (piece,) in pieces)[start - first : end - first]
 
     def _in(self, query: str, values: Sequence[Any], chunk: int = 900) -> Iterator[tuple[Any, ...]]:
         for at in range(0, len(values), chunk):
