@@ -101,14 +101,14 @@ def main() -> None:
     settings = ServiceSettings(
         index=index_of(questions, EvaluationSettings(), IndexerSettings(embedding_model=options.embedding), Lines())
     )
-    service = Service(settings)
+    service = Service(settings.without_caches())
     service.reload()
     with tempfile.TemporaryDirectory() as folder, service.holder.lease() as leased:
         engine = dataclasses.replace(
             leased, budgets=Budgets.lifted(), rerank_weight=options.weight, rerank_depth=options.depth
         )
         path = options.reranker or _untrained_elsewhere(options.shape, Path(folder) / "model")
-        model: Any = OnnxCrossEncoder(path, threads=settings.encoder_threads)
+        model: Any = OnnxCrossEncoder(path, threads=settings.encoder_threads * settings.inference_threads)
         if options.reranker is None:
             model = StandIn(model, asyncio.run(_grades(questions, engine)), options.noise)
         watched = Watched(model)

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import collections
 import json
+import os
 import random
 import subprocess
 import sys
@@ -217,11 +218,19 @@ async def measure(
     return alone, saturated, found
 
 
+NO_CACHES = {
+    "FOOTNOTE_VECTOR_CACHE_ENTRIES": "0",
+    "FOOTNOTE_CACHE_SEARCHES": "false",
+    "FOOTNOTE_CACHE_ANSWERS": "none",
+}
+"""What a measured service is told: every question is worked on."""
+
+
 @contextmanager
 def serving(index: Path) -> Iterator[int]:
     """The service on an index, in a process of its own; its port."""
     command = [sys.executable, "-m", "footnote", "serve", "--port", "0", "--index", str(index)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | NO_CACHES) as server:
         try:
             line = "" if server.stdout is None else server.stdout.readline()
             yield int(line.rsplit(":", 1)[1])

@@ -92,7 +92,7 @@ def footnote_http(index: Path, stack: ExitStack) -> Peer:
 
 def footnote_here(index: Path, stack: ExitStack) -> Peer:
     """The same work without HTTP."""
-    service = Service(ServiceSettings(index=index))
+    service = Service(ServiceSettings(index=index).without_caches())
     stack.callback(service.close)
     service.reload()
     engine = replace(stack.enter_context(service.holder.lease()), budgets=Budgets.lifted())

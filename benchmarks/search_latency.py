@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.load import NO_CACHES
 from benchmarks.reindex import fill_cache, made_texts, write
 from benchmarks.scale import Maker
 from evaluation.measures import percentile
@@ -63,7 +65,7 @@ def made_index(folder: Path, passages: int, base: Path) -> Path:
 def measure(index: Path, texts: list[str]) -> None:
     """Serve the index, ask, and print."""
     command = [sys.executable, "-m", "footnote", "serve", "--port", "0", "--index", str(index)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | NO_CACHES)
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])

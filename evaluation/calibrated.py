@@ -104,7 +104,7 @@ def _refusing(
         reranker=None,
         encoder_threads=ENCODER_THREADS,
     )
-    service = Service(settings)
+    service = Service(settings.without_caches())
     try:
         service.reload()
         with service.holder.lease() as engine:

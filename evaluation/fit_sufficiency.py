@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("set")
     parser.add_argument("--index", type=Path, default=Path("data/index"))
     given = parser.parse_args()
-    service = Service(ServiceSettings(index=given.index, budgets=False))
+    service = Service(ServiceSettings(index=given.index, budgets=False).without_caches())
     try:
         service.reload()
         with service.holder.lease() as engine:

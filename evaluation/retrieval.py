@@ -174,7 +174,7 @@ async def _legs(question: Question, engine: Engine, depth: int) -> tuple[LegScor
     facts = engine.snapshot.facts
     deadline = Deadline(engine.clock, None)
     started = time.perf_counter()
-    found = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
+    found = await ask_legs(question, engine.snapshot, engine.encoder, engine.inference, depth, engine.budgets, deadline)
     asked = time.perf_counter()
     filled = await fill_dense(engine.snapshot, found)
     ended = time.perf_counter()

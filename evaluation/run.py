@@ -105,7 +105,9 @@ def evaluate(
     answering = questions.says_answerable if answers is None else answers
     for group in groups(configurations):
         index = index_of(questions, settings, changed(indexing, group[0].indexing), progress)
-        service = Service(changed(serving, group[0].serving).model_copy(update={"index": index, "budgets": False}))
+        service = Service(
+            changed(serving, group[0].serving).without_caches().model_copy(update={"index": index, "budgets": False})
+        )
         try:
             service.reload()
             with service.holder.lease() as engine:

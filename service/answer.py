@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -13,6 +13,7 @@ from typing import TypeVar
 from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
 from service.adapters.priced import with_spent
 from service.budget import Deadline, StageOverrun
+from service.cache_keys import cache_key
 from service.compose import Composer, abstention_sentence
 from service.context import context
 from service.contract import (
@@ -32,7 +33,7 @@ from service.contract import (
 )
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
-from service.explain import Trace, candidates, why
+from service.explain import CandidateScores, Trace, candidates, why
 from service.feedback import dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse
 from service.legs import BROKEN, LegResults, ask_legs, fill_dense
@@ -73,6 +74,14 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
 
     Raises LegUnavailable or StageOverrun where the question's mode cannot be honoured; everything less is `degraded`.
     """
+    work = partial(_search, question, engine, deadline)
+    key = None if engine.searches is None else cache_key("search", question, engine)
+    if engine.searches is None or key is None:
+        return await work()
+    return await engine.searches.through(key, engine, question.request_id, deadline, work)
+
+
+async def _search(question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
     results, degraded, trace = await retrieve(question, engine, deadline)
     if question.segment_words is not None:
         results = await _segmented(question, question.segment_words, results, engine, deadline, degraded)
@@ -90,13 +99,21 @@ async def search(question: Question, engine: Engine, deadline: Deadline) -> Sear
     )
 
 
-async def answer(  # noqa: C901, PLR0912  # it knows the order
-    question: Question, engine: Engine, deadline: Deadline
-) -> AsyncIterator[PipelineEvent]:
+def answer(question: Question, engine: Engine, deadline: Deadline) -> AsyncGenerator[PipelineEvent, None]:
     """The events of an answer: meta, sources, then sentences, each only after it was checked, and finish.
 
     Closing the iterator stops the work behind it. Raises as `search` does before the first sentence, never after.
     """
+    work = partial(_answer, question, engine, deadline)
+    key = None if engine.answers is None else cache_key("answer", question, engine)
+    if engine.answers is None or key is None:
+        return work()
+    return engine.answers.through(key, engine, question.request_id, deadline, work)
+
+
+async def _answer(  # noqa: C901, PLR0912  # it knows the order
+    question: Question, engine: Engine, deadline: Deadline
+) -> AsyncGenerator[PipelineEvent, None]:
     question, told, spent = await _rewritten(question, engine, deadline)
     usage = with_spent(engine.generator.usage, spent)
     yield MetaEvent(
@@ -207,25 +224,28 @@ async def _rewritten(
 async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tuple[list[Result], list[str], Trace]:
     """Embed, ask both legs side by side, fuse, rerank, read the passages; with what fell back, and what was seen."""
     depth = max(question.top_k, LEG_DEPTH_MIN)
-    legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.executor, depth, engine.budgets, deadline)
+    legs = await ask_legs(question, engine.snapshot, engine.encoder, engine.inference, depth, engine.budgets, deadline)
     degraded = list(legs.degraded)
-    scores, order = await _fuse(question, engine, deadline, legs, degraded)
-    fused = list(order)
-    final = {key: scores[key].fused for key in order}
+    dense, lexical, fused, order = await _fuse(question, engine, deadline, legs, degraded)
+    in_fused_order = list(order)
+    final: Mapping[str, float] = fused
+    reranked: Mapping[str, float] = {}
     wanted = _reranks(question, engine)
     if wanted and engine.reranker is None:
         degraded.append("rerank: no reranker is set; fused order")
     elif wanted and engine.reranker is not None:
-        found = await _rerank(question, engine, engine.reranker, deadline, order[: engine.rerank_depth], degraded)
-        scores.update({key: scores[key].model_copy(update={"rerank": score}) for key, score in found.items()})
-        final = blended(final, found, weight=engine.rerank_weight)
+        first = order[: engine.rerank_depth]
+        reranked = await _rerank(question, engine, engine.reranker, deadline, first, degraded)
+        final = blended(fused, reranked, weight=engine.rerank_weight)
         order.sort(key=lambda key: -final[key])  # stable: equal ones stay in fused order
+    told = order if question.explain or question.why is not None else order[: question.top_k]
+    scores = {key: CandidateScores(dense.get(key), lexical.get(key), fused[key], reranked.get(key)) for key in told}
     trace = Trace(
         depth=depth,
         dense=None if legs.dense is None else list(legs.dense),
         lexical=None if legs.lexical is None else list(legs.lexical),
         vector=legs.vector,
-        fused=fused,
+        fused=in_fused_order,
         ranked=order,
         scores=scores,
         final=final,
@@ -236,16 +256,17 @@ async def retrieve(question: Question, engine: Engine, deadline: Deadline) -> tu
     kept = [key for key in order if key in stored]
     results = []
     for rank, key in enumerate(kept, 1):
-        results.append(result_of(rank, final[key], scores[key], stored[key]))
+        results.append(result_of(rank, final[key], Scores(**scores[key]._asdict()), stored[key]))
     return results, degraded, trace
 
 
 async def _fuse(
     question: Question, engine: Engine, deadline: Deadline, legs: LegResults, degraded: list[str]
-) -> tuple[dict[str, Scores], list[str]]:
+) -> tuple[Mapping[str, float], Mapping[str, float], Mapping[str, float], list[str]]:
+    """Each leg's scores by id, fused ones, and the ids by these."""
     started = deadline.clock()
     dense, lexical = legs.dense or {}, legs.lexical or {}
-    position = {key: number for number, key in enumerate(dict.fromkeys([*dense, *lexical]))}
+    position = list(dict.fromkeys([*dense, *lexical]))
     fused: dict[str, float] = {}
     order: list[str] = []
     fallback = "candidates beyond the dense leg's depth count as its minimum"
@@ -266,10 +287,7 @@ async def _fuse(
         degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
     deadline.record("fuse", engine.budgets.fuse_ms, started, outcome)
-    scores = {
-        key: Scores(dense=dense.get(key), lexical=lexical.get(key), fused=fused[key], rerank=None) for key in order
-    }
-    return scores, order
+    return dense, lexical, fused, order
 
 
 def _ranked(
@@ -277,7 +295,7 @@ def _ranked(
     legs: LegResults,
     dense: Mapping[str, float],
     lexical: Mapping[str, float],
-    position: Mapping[str, int],
+    position: Sequence[str],
 ) -> tuple[dict[str, float], list[str]]:
     """Fused scores of the legs that were asked, and the ids by them; equal ones as the legs gave them."""
     facts = engine.snapshot.facts
@@ -293,7 +311,7 @@ def _ranked(
         fused = normalised(dense, facts.dense_minimum)
     else:
         fused = normalised(lexical, facts.lexical_minimum)
-    return fused, sorted(fused, key=lambda key: (-fused[key], position[key]))
+    return fused, sorted((key for key in position if key in fused), key=fused.__getitem__, reverse=True)  # and stable
 
 
 async def _second_look(

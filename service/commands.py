@@ -217,7 +217,8 @@ def _service(index: Path | None, no_budgets: bool) -> Iterator[Service]:
     from service.wiring import Service
     from store.settings import load_settings
 
-    service = Service(load_settings(ServiceSettings, index=index, budgets=False if no_budgets else None))
+    settings = load_settings(ServiceSettings, index=index, budgets=False if no_budgets else None)
+    service = Service(settings.without_caches())
     try:
         service.reload()
         yield service

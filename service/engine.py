@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from service.adapters.generator import Generator
 from service.budget import Budgets, Clock
+from service.inference import Inference
 from service.rerank import AnytimeReranker
+from service.result_cache import AnswerCache, SearchCache
 from service.rewrite import Rewriter
 from service.verifier import Verifier
 from store.analyzer import Analyzer
@@ -38,8 +40,12 @@ class Engine:
         document_passages: how many of these may be one document's while others are there.
         abstain_below: the sufficiency probability under which nothing is answered.
         budgets: of each stage.
-        executor: where blocking work of these parts runs.
+        inference: where questions are embedded.
+        executor: where other blocking work of these parts runs.
         clock: monotonic seconds.
+        scope: of what caches keep of this snapshot.
+        identity: tells engines apart whose numbers are the same (`caches.identity_of`).
+        searches, answers: what was given before; None where it is not kept.
     """
 
     snapshot: Snapshot
@@ -60,5 +66,10 @@ class Engine:
     document_passages: int
     abstain_below: float
     budgets: Budgets
+    inference: Inference
     executor: Executor
     clock: Clock
+    scope: str
+    identity: str
+    searches: SearchCache | None
+    answers: AnswerCache | None

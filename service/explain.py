@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from service.contract import Scores
 from service.engine import Engine
 from service.question import Question
 from store.filters import matches
@@ -14,6 +13,15 @@ from store.snapshot import LegQuery, LegScores, Vector
 
 CANDIDATES_MAX = 50
 """Candidates that an explanation lists, best first."""
+
+
+class CandidateScores(NamedTuple):
+    """A candidate's score in each step that scored it."""
+
+    dense: float | None
+    lexical: float | None
+    fused: float
+    rerank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Trace:
         vector: the question's, where it was embedded.
         fused: candidates in fused order.
         ranked: candidates in the order of the results, which is another one after reranking.
-        scores: of each candidate, by id.
+        scores: by id, of each candidate where an explanation was asked for, else of the results.
         final: the score that `ranked` is sorted by.
         top_k: how many of them became results.
     """
@@ -37,7 +45,7 @@ class Trace:
     vector: Vector | None
     fused: Sequence[str]
     ranked: Sequence[str]
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, CandidateScores]
     final: Mapping[str, float]
     top_k: int
 

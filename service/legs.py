@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from service.budget import Budgets, Deadline, StageOverrun
+from service.inference import Inference
 from service.question import Question
 from store.embedding import QueryEncoder
 from store.errors import FootnoteError, LegUnavailable
@@ -31,24 +31,21 @@ class LegResults:
 
 
 async def embed(
-    question: Question, encoder: QueryEncoder | None, executor: Executor, budgets: Budgets, deadline: Deadline
+    question: Question, encoder: QueryEncoder | None, inference: Inference, budgets: Budgets, deadline: Deadline
 ) -> Vector:
     """The question's vector: as given, or encoded. Raises LegUnavailable, StageOverrun, or what the encoder raised."""
     if question.vector is not None:
         return question.vector
     if encoder is None:
         raise LegUnavailable("dense", "the index admits no query encoder; send a vector")
-    work: Callable[[], Any] = lambda: encoder.encode_queries([question.text])[0]  # noqa: E731  # typed in place
-    running = asyncio.get_running_loop().run_in_executor(executor, work)
-    vector: Vector = await deadline.stage("embed", budgets.embed_ms, running)
-    return vector
+    return await deadline.stage("embed", budgets.embed_ms, inference.vector(encoder, question.text))
 
 
 async def ask_legs(
     question: Question,
     snapshot: Snapshot,
     encoder: QueryEncoder | None,
-    executor: Executor,
+    inference: Inference,
     depth: int,
     budgets: Budgets,
     deadline: Deadline,
@@ -62,7 +59,7 @@ async def ask_legs(
 
     async def dense() -> list[Hit]:
         nonlocal vector
-        vector = await embed(question, encoder, executor, budgets, deadline)
+        vector = await embed(question, encoder, inference, budgets, deadline)
         work = snapshot.dense(vector, depth, question.filter, question.principals)
         return await deadline.stage("dense", budgets.dense_ms, work)
 
@@ -74,7 +71,7 @@ async def ask_legs(
         return LegResults(_scores(await dense()), None, vector, [])
     if question.mode == "lexical":
         return LegResults(None, _scores(await lexical()), None, [])
-    found_dense, found_lexical = await asyncio.gather(_caught(dense()), _caught(lexical()))
+    found_dense, found_lexical = await asyncio.gather(_caught(dense), _caught(lexical))
     failures = [one for one in (found_dense, found_lexical) if isinstance(one, Exception)]
     if len(failures) == 2:
         raise failures[0]
@@ -104,10 +101,10 @@ async def fill_dense(snapshot: Snapshot, legs: LegResults) -> dict[str, float]:
     return dense
 
 
-async def _caught(work: Coroutine[Any, Any, T]) -> T | Exception:
+async def _caught(work: Callable[[], Coroutine[Any, Any, T]]) -> T | Exception:
     """The result, or the failure as a value: a leg that fails must not take the other one with it."""
     try:
-        return await work
+        return await work()
     except BROKEN as error:
         return error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -15,6 +15,7 @@ from store.embedding import Precision
 from store.settings import IndexSettings
 
 Milliseconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
 
 
 class Fallback(BaseModel):
@@ -136,12 +137,31 @@ class ServiceSettings(IndexSettings):
         description="answer only if the estimated probability of sufficient evidence reaches this; absent: as"
         " calibrated for the index, else 0.5",
     )
-    encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one query")
+    encoder_threads: int = Field(1, ge=1, description="ONNX Runtime threads for one batch of questions")
+    inference_threads: int = Field(2, ge=1, description="batches of questions embedded at once")
+    vector_cache_entries: int = Field(
+        2_000, ge=0, description="vectors of questions that are kept, about 2 kB each; 0 embeds each question anew"
+    )
     query_precision: Precision = Field(
         "fp32",
         description="weights that questions are embedded with; int8 is quicker on a CPU with int8 dot products (VNNI)"
         " and refused where its vectors differ from the model's",
     )
+    cache_searches: bool = Field(
+        default=False, description="keep whole, undegraded responses of /v1/search for equal requests"
+    )
+    cache_answers: Literal["none", "deterministic", "all"] = Field(
+        "none",
+        description="keep whole, undegraded answers for equal requests: none, those of the extractive generator, or a"
+        " chat model's too, which would write another each time",
+    )
+    cache_entries: int = Field(10_000, ge=1, description="responses of each kind kept in a process")
+    cache_bytes: int = Field(64_000_000, ge=1, description="bytes of responses of each kind kept in a process")
+    cache_seconds: Seconds = Field(300, description="how long a response is kept at most, wherever it lies")
+    redis_url: SecretStr | None = Field(
+        None, description="a Redis that the workers share, redis://HOST:6379/0; absent: each keeps its own"
+    )
+    redis_budget_ms: Milliseconds = Field(20, description="longest wait for Redis; longer is a miss")
     search_concurrency_max: int = Field(32, ge=1, description="searches at once at most; fewer as they take longer")
     answer_concurrency_max: int = Field(
         64, ge=1, description="answers at once at most; without a chat model fewer as they take longer"
@@ -159,9 +179,6 @@ class ServiceSettings(IndexSettings):
     )
     resume_answers_max: int = Field(256, ge=1, description="resumable answers kept at once, in one worker")
     resume_bytes_max: int = Field(64_000_000, ge=100_000, description="bytes of their events, of all together")
-    redis_url: SecretStr | None = Field(
-        None, description="a Redis that the workers share, redis://HOST:6379/0; absent: each keeps its own"
-    )
     executor_threads: int = Field(4, ge=1, description="threads for retrieval and inference")
     reload_poll_ms: Milliseconds = Field(1_000, description="how often CURRENT is looked at")
     budgets: bool = Field(default=True, description="enforce the stage budgets")
@@ -185,6 +202,12 @@ class ServiceSettings(IndexSettings):
     admin_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="bearer token that /v1/index/reload asks for, if set"
     )
+
+    def without_caches(self) -> Self:
+        """The same, and every request is worked on: for whoever measures, or asks once."""
+        return self.model_copy(
+            update={"vector_cache_entries": 0, "cache_searches": False, "cache_answers": "none", "redis_url": None}
+        )
 
     def stage_budgets(self) -> Budgets:
         """The stage budgets, or none at all."""

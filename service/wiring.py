@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from service.adapters.anthropic_messages import open_anthropic
@@ -22,13 +23,15 @@ from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.adapters.reranker import OnnxCrossEncoder
 from service.adapters.script import open_script
 from service.adapters.tail import Tail
+from service.caches import identity_of, open_caches, scope_of
 from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
+from service.inference import Inference
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
 from service.settings import Fallback, ServiceSettings
-from service.verifier import BUNDLED, Verifier, open_verifier
+from service.verifier import BUNDLED, CARD, Verifier, open_verifier
 from store.analyzer import Analyzer
 from store.calibration import Calibration, calibration_file, read_calibration
 from store.embedding import QueryEncoder
@@ -62,6 +65,8 @@ class Service:
         self.executor = ThreadPoolExecutor(
             settings.executor_threads, thread_name_prefix="footnote", initializer=set_threads, initargs=(1,)
         )
+        self.inference = Inference(threads=settings.inference_threads, kept_max=settings.vector_cache_entries)
+        self.caches = open_caches(settings, time.monotonic)
         self.last_error: str | None = None
         self._reranker = _reranker(settings)
         models = _chat_models(settings)
@@ -69,6 +74,7 @@ class Service:
         self._rewriter = _rewriter(settings, models)
         self.tails = [one.tail for one in models if one.tail is not None]
         self._verifier = verifier_of(settings)
+        self._weights = _weights(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
@@ -94,7 +100,7 @@ class Service:
             except (FootnoteError, OSError) as error:
                 self.last_error = _what_is_wrong(error, None if current is None else current.generation)
                 raise
-            self.holder.swap(engine, lambda: self._close_later(snapshot))
+            self._swap(engine, snapshot)
             self._opened = found
             self.last_error = None
         if not snapshot.fully_verified:
@@ -139,7 +145,7 @@ class Service:
             except (FootnoteError, OSError) as error:
                 _LOG.warning("%s cannot be served either: %s", folder.name, error)
                 continue
-            self.holder.swap(engine, partial(self._close_later, snapshot))
+            self._swap(engine, snapshot)
             _LOG.warning("%s", self.degraded)
             return True
         return False
@@ -156,14 +162,20 @@ class Service:
                 if self.holder.generation == snapshot.manifest.generation:
                     self.last_error = _what_is_wrong(error, snapshot.manifest.generation)
                     self.holder.swap(None)
+                    self.caches.serve(None)
                     self._fall_back()
 
     def close(self) -> None:
         """Stop serving and release everything."""
         self.holder.swap(None)
+        self.inference.close()
         self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
         if self._reranker is not None:
             self._reranker.close()
+
+    def _swap(self, engine: Engine, snapshot: LocalSnapshot) -> None:
+        self.holder.swap(engine, partial(self._close_later, snapshot))
+        self.caches.serve(engine.scope)
 
     def _close_later(self, snapshot: LocalSnapshot) -> None:
         """Close on the executor: the last lease may end on the event loop, which must not wait for files."""
@@ -201,8 +213,13 @@ class Service:
             document_passages=settings.document_passages,
             abstain_below=_abstain_below(settings, calibration),
             budgets=settings.stage_budgets(),
+            inference=self.inference,
             executor=self.executor,
             clock=time.monotonic,
+            scope=scope_of(current.manifest_sha256),
+            identity=identity_of(settings, current.manifest_sha256, self._weights, _program()),
+            searches=self.caches.searches,
+            answers=self.caches.answers,
         )
         return engine, snapshot
 
@@ -267,7 +284,7 @@ def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:
                 fix="Export one with `footnote export-reranker` and set FOOTNOTE_RERANKER=FOLDER, or set rerank=false.",
             )
         return None
-    model = OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads)
+    model = OnnxCrossEncoder(settings.reranker, threads=settings.encoder_threads * settings.inference_threads)
     reranker = AnytimeReranker(model, time.monotonic, threads=max(settings.executor_threads // 2, 1))
     reranker.warm()
     return reranker
@@ -352,6 +369,28 @@ def _rewriter(settings: ServiceSettings, models: Sequence[ChatModel]) -> Rewrite
     """The chat model that rewrites questions; a script has only answers."""
     wanted = settings.condense_with_model and settings.generator != "scripted"
     return models[0] if models and wanted else None
+
+
+def _weights(settings: ServiceSettings) -> dict[str, str]:
+    """What tells the weights from others that lay in the same folder before; read only where results are kept."""
+    if not settings.cache_searches and settings.cache_answers == "none":
+        return {}
+    found = {}
+    if settings.reranker is not None:
+        found = {name: sha256_file(settings.reranker / name) for name in ("model.onnx", "tokenizer.json")}
+    if settings.verifier != "none":
+        card = (BUNDLED if settings.verifier == "bundled" else settings.verifier) / CARD
+        if card.is_file():
+            found["verifier"] = sha256_file(card)
+    return found
+
+
+def _program() -> str:
+    """The program's version: another may answer otherwise."""
+    try:
+        return version("footnote")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _what_is_wrong(error: Exception, generation: int | None) -> str:

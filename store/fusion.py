@@ -21,7 +21,7 @@ def normalised(scores: Mapping[str, float], smallest_possible: float) -> dict[st
     top = max(scores.values(), default=smallest_possible) - smallest_possible
     if top <= 0:
         return dict.fromkeys(scores, 0.0)
-    return {key: max(score - smallest_possible, 0.0) / top for key, score in scores.items()}
+    return {key: above / top if (above := score - smallest_possible) > 0 else 0.0 for key, score in scores.items()}
 
 
 def convex(
@@ -43,10 +43,11 @@ def convex(
         return dense_unit
     if not dense_unit:
         return lexical_unit
-    keys = dense_unit.keys() | lexical_unit.keys()
-    return {
-        key: dense_weight * dense_unit.get(key, 0.0) + (1.0 - dense_weight) * lexical_unit.get(key, 0.0) for key in keys
-    }
+    fused = {key: dense_weight * unit for key, unit in dense_unit.items()}
+    lexical_weight = 1.0 - dense_weight
+    for key, unit in lexical_unit.items():
+        fused[key] = fused.get(key, 0.0) + lexical_weight * unit
+    return fused
 
 
 def blended(fused: Mapping[str, float], rerank: Mapping[str, float], *, weight: float) -> dict[str, float]:

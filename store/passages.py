@@ -15,6 +15,12 @@ from store.document import Document, Passage, Section, document_version
 from store.errors import StoreCorrupt
 
 _TEXT_PIECE_CHARS = 16_384
+_PASSAGES_WITH_TEXT = f"""
+SELECT p.id, p.document_row, p.start, p."end", p.section, p.page, t.start, t.text FROM passages p LEFT JOIN texts t
+ON t.document_row = p.document_row AND t.start >= p.start - p.start % {_TEXT_PIECE_CHARS}
+AND t.start < max(p."end", p.start - p.start % {_TEXT_PIECE_CHARS} + 1) WHERE p.id IN"""  # noqa: S608  # a constant
+IDS_KEPT = 100_000
+"""Passages whose ids and rows a reader remembers, about 20 MB."""
 
 _SCHEMA = """
 CREATE TABLE documents (
@@ -224,6 +230,8 @@ class PassageReader:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        self._id_of: dict[int, str] = {}
+        self._row_of: dict[str, int] = {}
         try:
             self.counts = self.connection.execute(
                 # Rows are numbered from 0 without gaps: the last one tells, where counting would read every row.
@@ -252,8 +260,22 @@ class PassageReader:
 
     def ids_of_rows(self, rows: Sequence[int]) -> list[str]:
         """Passage ids of rows, in the order given."""
-        found = dict(self._in("SELECT row, id FROM passages WHERE row IN", rows))
+        known = self._id_of
+        found = {row: known[row] for row in rows if row in known}
+        if len(found) < len(rows):
+            read = dict(
+                self._in("SELECT row, id FROM passages WHERE row IN", [row for row in rows if row not in found])
+            )
+            self._remember(read)
+            found |= read
         return [found[row] for row in rows]
+
+    def _remember(self, ids: Mapping[int, str]) -> None:
+        """Ids by row, for the questions that find the same passages; the file never changes."""
+        if len(self._id_of) + len(ids) > IDS_KEPT:
+            self._id_of, self._row_of = {}, {}  # others may be reading the old ones
+        self._id_of.update(ids)
+        self._row_of.update({key: row for row, key in ids.items()})
 
     def sample(self, size: int, seed: int) -> list[StoredPassage]:
         """Passages drawn at random, the same ones for the same seed and file; all where there are not so many."""
@@ -276,18 +298,28 @@ class PassageReader:
 
     def rows_of_ids(self, ids: Sequence[str]) -> dict[str, int]:
         """Rows of the passage ids that exist."""
-        return dict(self._in("SELECT id, row FROM passages WHERE id IN", ids))
+        known = self._row_of
+        found = {key: known[key] for key in ids if key in known}
+        if len(found) < len(ids):
+            found |= dict(
+                self._in("SELECT id, row FROM passages WHERE id IN", [key for key in ids if key not in found])
+            )
+        return found
 
     def passages(self, ids: Sequence[str]) -> dict[str, StoredPassage]:
         """The passages that exist among `ids`, with their documents' headers and text."""
-        records = list(
-            self._in('SELECT id, document_row, start, "end", section, page FROM passages WHERE id IN', ids),
-        )
-        headers = self._headers({record[1] for record in records})
+        found: dict[str, tuple[int, int, int, str, int | None]] = {}
+        pieces: dict[str, list[tuple[int, str]]] = {}
+        for passage_id, document_row, start, end, section, page, at, piece in self._in(_PASSAGES_WITH_TEXT, ids):
+            found[passage_id] = (document_row, start, end, section, page)
+            if piece is not None:
+                pieces.setdefault(passage_id, []).append((at, piece))
+        headers = self._headers({one[0] for one in found.values()})
         result = {}
-        for passage_id, document_row, start, end, section, page in records:
+        for passage_id, (document_row, start, end, section, page) in found.items():
             header = headers[document_row]
-            text = self._slice(document_row, start, end)
+            first = start - start % _TEXT_PIECE_CHARS
+            text = "".join(piece for _, piece in sorted(pieces.get(passage_id, ())))[start - first : end - first]
             passage = Passage(passage_id, header.id, start, end, text, tuple(json.loads(section)), page)
             result[passage_id] = StoredPassage(passage, header)
         return result
@@ -385,14 +417,6 @@ class PassageReader:
             row: DocumentHeader(document_id, version, title, url, json.loads(metadata), frozenset(json.loads(access)))
             for row, document_id, version, title, url, metadata, access in self._in(query, list(rows))
         }
-
-    def _slice(self, document_row: int, start: int, end: int) -> str:
-        first = start - start % _TEXT_PIECE_CHARS
-        pieces = self.connection.execute(
-            "SELECT text FROM texts WHERE document_row = ? AND start >= ? AND start < ? ORDER BY start",
-            (document_row, first, max(end, first + 1)),
-        )
-        return "".join(piece for (piece,) in pieces)[start - first : end - first]
 
     def _in(self, query: str, values: Sequence[Any], chunk: int = 900) -> Iterator[tuple[Any, ...]]:
         for at in range(0, len(values), chunk):

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
+from service.http.cache_metrics import CacheCollector
 from service.http.edge import Edge, Unforeseen
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
@@ -55,7 +56,8 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     settings = service.settings
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     kept = open_kept_answers(settings)
-    others = [LoadCollector(list(pools.values()), service.tails), KeptCollector(kept)]
+    caches = CacheCollector([service.inference.counts, *service.caches.counts])
+    others = [LoadCollector(list(pools.values()), service.tails), KeptCollector(kept), caches]
     metrics = Metrics(service.holder, lambda: service.degraded is not None, others)
     app = FastAPI(
         title="Footnote",
@@ -93,6 +95,7 @@ def _lifespan(service: Service, kept: KeptAnswers) -> Any:
                 with suppress(asyncio.CancelledError):
                     await one
             await kept.close()
+            await service.caches.close()
             await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan

@@ -17,6 +17,8 @@ _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"
 STAGES = frozenset(
     {
         "queue",
+        "cache",
+        "shared",
         "condense",
         "embed",
         "dense",

@@ -41,6 +41,7 @@ class Watcher:
         while True:
             await asyncio.sleep(self._service.settings.reload_poll_ms / 1000)
             await self.look()
+            await self._service.caches.tidy()
 
     async def look(self) -> None:
         """Reload if CURRENT or its calibration changed, or a retry is due. What goes wrong is logged, not raised."""

@@ -23,6 +23,7 @@ from service.http.questions import answer_question, deadline_of, read_model, sea
 from service.http.resume import Resumption
 from service.http.sse import EventStream, Pump, until_gone
 from service.question import Question
+from service.result_cache import was_worked_on
 from service.wiring import Service
 
 
@@ -60,7 +61,8 @@ class QuestionRoutes:
     async def _searched(self, question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
         async with self._pools["search"].place(deadline) as place:
             response = await search(question, engine, deadline)
-            place.ended_well()
+            if was_worked_on(response.stages):
+                place.ended_well()
         return response
 
     async def answer(self, request: Request) -> Response:
@@ -91,7 +93,8 @@ class QuestionRoutes:
         return place
 
     def _answered(self, response: AnswerResponse, place: Place) -> None:
-        place.ended_well()
+        if was_worked_on(response.stages):
+            place.ended_well()
         self._metrics.answered(response)
 
     async def _stream(
