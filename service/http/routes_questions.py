@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from functools import partial
 from typing import cast
@@ -20,9 +20,12 @@ from service.http.exchange import exchange_of
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
-from service.http.sse import EventStream, Pump, until_gone
+from service.http.sse import EventStream, Frames, NativeFrames, Pump, until_gone
 from service.question import Question
 from service.wiring import Service
+
+Form = Frames | Callable[[AnswerResponse], Response]
+"""How an answer leaves: as frames of a stream, or as what a function makes of the whole."""
 
 
 class QuestionRoutes:
@@ -62,17 +65,39 @@ class QuestionRoutes:
         """An answer whose every sentence was checked, as JSON or as a stream of events."""
         settings = self._service.settings
         asked = await read_model(request, AnswerRequest, settings.body_bytes_max)
+        return await self.reply(
+            request,
+            lambda _: answer_question(request, asked, settings),
+            asked.deadline_ms,
+            lambda _: NativeFrames() if asked.stream else json_response,
+        )
+
+    async def reply(
+        self,
+        request: Request,
+        question_of: Callable[[Engine], Question],
+        deadline_ms: float | None,
+        form_of: Callable[[Engine], Form],
+    ) -> Response:
+        """An answer in any wire format.
+
+        Args:
+            request: who asks.
+            question_of: the question, by the engine that will answer it. May raise ProblemError or FilterError.
+            deadline_ms: what the body says of it.
+            form_of: how the answer leaves: as frames of a stream, or as what a function makes of the whole.
+        """
         with ExitStack() as lease:
             engine = lease.enter_context(self._service.holder.lease())
-            question = answer_question(request, asked, settings)
-            deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            question, form = question_of(engine), form_of(engine)
+            deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
-            if asked.stream:
-                return await self._stream(request, events, lease, place)
+            if not callable(form):
+                return await self._stream(request, events, form, lease, place)
             response = fold(await until_gone(request.receive, _all(events)))
             self._answered(response, place)
-        return json_response(response)
+        return form(response)
 
     async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
         """A place that is left with the lease, whatever happens meanwhile."""
@@ -85,7 +110,7 @@ class QuestionRoutes:
         self._metrics.answered(response)
 
     async def _stream(
-        self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack, place: Place
+        self, request: Request, events: AsyncIterator[PipelineEvent], frames: Frames, lease: ExitStack, place: Place
     ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
@@ -98,6 +123,7 @@ class QuestionRoutes:
             first,
             pump,
             exchange_of(request),
+            frames=frames,
             finished=partial(self._answered, place=place),
             release=lease.pop_all().close,
             ping_s=self._ping_s,
