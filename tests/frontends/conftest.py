@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -172,12 +173,33 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes_questions, "answer", broken)
 
 
-@pytest.fixture
-def frameworks(served: Served) -> Any:
-    """Runs a program of this folder in the environment of other frameworks' clients; its last line as JSON."""
+@pytest.fixture(scope="session")
+def framework_process(running: Served) -> Iterator[Any]:
+    """A program in the environment of other frameworks' clients, which take their time to import."""
     if not PYTHON.exists():
         pytest.skip("the environment of other frameworks' clients is missing: make frontends")
-    return lambda name, *arguments: _told([str(PYTHON), str(HERE / name), served.address, *arguments])
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with subprocess.Popen(
+        [str(PYTHON), str(HERE / "frameworks.py"), running.address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def frameworks(served: Served, framework_process: Any) -> Any:
+    """Has a framework ask: its name, the way to ask, the question, options."""
+
+    def ask(framework: str, way: str, question: str, **options: Any) -> Any:
+        framework_process.stdin.write(json.dumps([framework, way, question, options]) + "\n")
+        framework_process.stdin.flush()
+        return json.loads(framework_process.stdout.readline())
+
+    return ask
 
 
 @pytest.fixture
