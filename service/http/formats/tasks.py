@@ -40,7 +40,7 @@ _LIBRECHAT_JSON = re.compile(
 _SPEAKER = re.compile(r"^\s*(?:User|Human):[ \t]*", re.IGNORECASE)
 _NEXT_SPEAKER = re.compile(r"\n\s*(?:AI|Assistant|Title):", re.IGNORECASE)
 
-_SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s|\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|(?<=[\u3002\uff01\uff1f])|\n")
 _WORD = re.compile(r"[^\W\d_][\w'-]{3,}")
 _IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 
@@ -79,10 +79,11 @@ def title(said: str) -> str:
 
 
 def tags(said: str) -> list[str]:
-    """The words that occur most, the first ones first among equals; "General" where there are none."""
+    """The words that occur most, the longest first among equals; "General" where there are none."""
     ignored = stop_words().get(_language(said), frozenset())
     counted = Counter(word.casefold() for word in _WORD.findall(said) if word.casefold() not in ignored)
-    return [word.capitalize() for word, _ in counted.most_common(TAGS_MAX)] or ["General"]
+    best = sorted(counted, key=lambda word: (-counted[word], -len(word)))
+    return [word.capitalize() for word in best[:TAGS_MAX]] or ["General"]
 
 
 def _open_webui(expected: str, history: str) -> Background:
