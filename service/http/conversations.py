@@ -35,12 +35,14 @@ class Said:
         text: its text parts, joined by line ends.
         unreadable: the kind of a part that is no text; None where all are.
         loc: where it stands in the body.
+        said_in: and where its text does.
     """
 
     role: str
     text: str
     unreadable: str | None
     loc: tuple[str | int, ...]
+    said_in: tuple[str | int, ...]
 
 
 def chat_said(asked: ChatRequest) -> list[Said]:
@@ -51,7 +53,7 @@ def chat_said(asked: ChatRequest) -> list[Said]:
 def responses_said(asked: ResponsesRequest) -> list[Said]:
     """The messages of a response's input; other items are passed over."""
     if isinstance(asked.input, str):
-        return [Said("user", asked.input, None, ("input",))]
+        return [Said("user", asked.input, None, ("input",), ("input",))]
     return [
         _said(one.role, one.content, ("input", number))
         for number, one in enumerate(asked.input)
@@ -61,7 +63,7 @@ def responses_said(asked: ResponsesRequest) -> list[Said]:
 
 def ui_said(asked: UiRequest) -> list[Said]:
     """The messages of useChat; an answer that is to be made anew is left out."""
-    said = [_parts(one.role, one.parts, ("messages", number)) for number, one in enumerate(asked.messages)]
+    said = [_parts(one.role, one.parts, ("messages", number), "parts") for number, one in enumerate(asked.messages)]
     while asked.trigger == "regenerate-message" and said and said[-1].role == "assistant":
         said.pop()
     return said
@@ -82,9 +84,9 @@ def conversation(said: Sequence[Said], rag: RagOptions) -> AnswerRequest:
     if last.role != "user":
         raise invalid("the last message must be the user's", *last.loc, "role")
     if last.unreadable is not None:
-        raise invalid(f"only text can be read, and {last.unreadable!r} is not", *last.loc, "content")
+        raise invalid(f"only text can be read, and {last.unreadable!r} is not", *last.said_in)
     if not last.text.strip():
-        raise invalid("must not be empty", *last.loc, "content")
+        raise invalid("must not be empty", *last.said_in)
     return AnswerRequest(
         messages=[
             Message(role="user" if one.role == "user" else "assistant", content=one.text)
@@ -136,18 +138,18 @@ def check_supported(others: Mapping[str, Any], refused: Mapping[str, tuple[Accep
 
 def _said(role: str, content: Content | None, loc: tuple[str | int, ...]) -> Said:
     if content is None or isinstance(content, str):
-        return Said(role, content or "", None, loc)
-    return _parts(role, content, loc)
+        return Said(role, content or "", None, loc, (*loc, "content"))
+    return _parts(role, content, loc, "content")
 
 
-def _parts(role: str, parts: Sequence[ContentPart | UiPart], loc: tuple[str | int, ...]) -> Said:
+def _parts(role: str, parts: Sequence[ContentPart | UiPart], loc: tuple[str | int, ...], said_in: str) -> Said:
     texts = [_text(one) for one in parts if one.type in _TEXT]
     others = [
         one.type
         for one in parts
         if one.type not in _TEXT and one.type not in _PASSED_OVER and not one.type.startswith(("data-", "source-"))
     ]
-    return Said(role, "\n".join(texts), others[0][:100] if others else None, loc)
+    return Said(role, "\n".join(texts), others[0][:100] if others else None, loc, (*loc, said_in))
 
 
 def _text(part: ContentPart | UiPart) -> str:

@@ -85,12 +85,11 @@ class OpenAIRoutes:
         with self._service.holder.lease() as engine:
             return json_response(ModelList(data=_cards(engine)))
 
-    async def model(self, request: Request) -> Response:
+    async def model(self, model: str) -> Response:
         """One of these names."""
-        name = request.path_params["model"]
         with self._service.holder.lease() as engine:
-            check_model(name, engine.snapshot.facts.generation)
-            return json_response(next(one for one in _cards(engine) if one.id == name))
+            check_model(model, engine.snapshot.facts.generation)
+            return json_response(next(one for one in _cards(engine) if one.id == model))
 
     def _question(
         self, request: Request, asked: ChatRequest | ResponsesRequest, turns: AnswerRequest

@@ -286,7 +286,7 @@ def test_a_response_that_its_model_cut_short_is_incomplete(client):
     [
         ({"model": "gpt-4o"}, openai.NotFoundError, "model", "model_not_found"),
         ({"input": []}, openai.BadRequestError, "input", "invalid_request"),
-        ({"input": ""}, openai.BadRequestError, "input.content", "invalid_request"),
+        ({"input": ""}, openai.BadRequestError, "input", "invalid_request"),
         ({"previous_response_id": "resp_1"}, openai.BadRequestError, "previous_response_id", "unsupported_parameter"),
     ],
     ids=lambda value: str(value)[:40],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from service.contract import GuardrailMode, Mode
 from service.http.formats.written import CitationStyle
@@ -47,6 +47,10 @@ class RagOptions(Body):
     deadline_ms: Annotated[FiniteFloat, Field(gt=0)] | None = Field(
         None, description="milliseconds from receipt; the smaller of this and X-Request-Deadline-Ms counts"
     )
+
+
+Rag = Annotated[RagOptions, BeforeValidator(lambda value: {} if value is None else value)]
+"""null is as good as nothing."""
 
 
 class ContentPart(Lenient):
@@ -91,7 +95,7 @@ class ChatRequest(Lenient):
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    rag: RagOptions = RagOptions()
+    rag: Rag = RagOptions()
 
 
 class InputItem(Lenient):
@@ -112,7 +116,7 @@ class ResponsesRequest(Lenient):
         Discriminator(text_or_list),
     ] = Field(description="a question, or a conversation whose last word is the user's")
     stream: bool | None = None
-    rag: RagOptions = RagOptions()
+    rag: Rag = RagOptions()
 
 
 class UiPart(Lenient):
@@ -137,7 +141,7 @@ class UiRequest(Lenient):
     messages: list[UiMessage] = Field(min_length=1, max_length=MESSAGES_MAX, fail_fast=True)
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     message_id: str | None = Field(None, alias="messageId", description="not used")
-    rag: RagOptions = RagOptions()
+    rag: Rag = RagOptions()
 
 
 Accepts = Callable[[Any], bool]
