@@ -220,4 +220,4 @@ class Turnstile:
             return
         scope["route"] = _Path(scope["path"])
         error = pool.refuse("full")
-        await problem_response(error, exchange_of(scope).request_id)(scope, receive, send)
+        await problem_response(error, exchange_of(scope))(scope, receive, send)

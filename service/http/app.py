@@ -16,17 +16,22 @@ from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
 from service.http.cache_metrics import CacheCollector
 from service.http.edge import Edge, Unforeseen
+from service.http.formats.chat_completions import ChatCompletion
+from service.http.formats.requests import ChatRequest, ResponsesRequest, UiRequest
+from service.http.formats.responses import ResponseObject
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
-from service.http.openapi import ok, problems, question_of, text
+from service.http.openapi import ok, openai_problems, problems, question_of, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.resume import TOKEN_HEADER, Resumption
 from service.http.routes_documents import DocumentRoutes
 from service.http.routes_index import IndexRoutes
+from service.http.routes_openai import OpenAIRoutes
 from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
+from service.http.routes_ui import UiRoutes
 from service.http.security import Guard, TrustedProxies
 from service.settings import ServiceSettings
 from service.wiring import Service
@@ -44,6 +49,7 @@ _BODY = (
     "invalid-request",
 )
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
+_OTHER_ANSWERS = ("/v1/chat/completions", "/v1/responses", "/v1/chat/ui")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
@@ -70,13 +76,17 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     )
     app.state.service = service
     resumption = Resumption(kept, ping_s)
-    _add_question_routes(app, QuestionRoutes(service, metrics, pools, resumption, ping_s))
+    questions = QuestionRoutes(service, metrics, pools, resumption, ping_s)
+    _add_question_routes(app, questions)
     _add_resumption_routes(app, resumption)
+    _add_openai_routes(app, OpenAIRoutes(service, questions))
+    _add_ui_routes(app, UiRoutes(service, questions))
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
     handle_errors(app)
-    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()})
+    by_path = {f"/v1/{name}": pool for name, pool in pools.items()}
+    _stand_around(app, settings, metrics, by_path | dict.fromkeys(_OTHER_ANSWERS, pools["answer"]))
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
@@ -144,7 +154,7 @@ def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
         routes.answer,
         methods=["POST"],
         response_model=None,
-        responses={**ok(AnswerResponse, stream=True), **problems(*_QUESTION, "not-resumable")},
+        responses={**ok(AnswerResponse, stream=openapi.NATIVE_STREAM), **problems(*_QUESTION, "not-resumable")},
         openapi_extra=question_of(models.AnswerRequest),
     )
 
@@ -155,10 +165,51 @@ def _add_resumption_routes(app: FastAPI, routes: Resumption) -> None:
         routes.events,
         response_model=None,
         responses={
-            **ok(None, stream=True),
+            **ok(None, stream=openapi.NATIVE_STREAM),
             204: {"description": "The client has all events"},
             **problems("not-found", "not-resumable", "answer-gone", "invalid-request", "answers-unreachable"),
         },
+    )
+
+
+def _add_openai_routes(app: FastAPI, routes: OpenAIRoutes) -> None:
+    refused = openai_problems(*_QUESTION, "model-not-found", "unsupported-parameter")
+    app.add_api_route(
+        "/v1/chat/completions",
+        routes.chat_completions,
+        methods=["POST"],
+        response_model=None,
+        responses={**ok(ChatCompletion, stream=openapi.CHAT_STREAM), **refused},
+        openapi_extra=question_of(ChatRequest),
+    )
+    app.add_api_route(
+        "/v1/responses",
+        routes.responses,
+        methods=["POST"],
+        response_model=None,
+        responses={**ok(ResponseObject, stream=openapi.RESPONSES_STREAM), **refused},
+        openapi_extra=question_of(ResponsesRequest),
+    )
+    missing = openai_problems("index-missing", "model-not-found")
+    app.add_api_route(
+        "/v1/models",
+        routes.models,
+        response_model=None,
+        responses={**ok(models.ModelList), **openai_problems("index-missing")},
+    )
+    app.add_api_route(
+        "/v1/models/{model}", routes.model, response_model=None, responses={**ok(models.ModelCard), **missing}
+    )
+
+
+def _add_ui_routes(app: FastAPI, routes: UiRoutes) -> None:
+    app.add_api_route(
+        "/v1/chat/ui",
+        routes.chat_ui,
+        methods=["POST"],
+        response_model=None,
+        responses={**ok(None, stream=openapi.UI_STREAM), **problems(*_QUESTION)},
+        openapi_extra=question_of(UiRequest),
     )
 
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.exchange import Exchange, exchange_of
+from service.http.exchange import OPENAI_PATHS, Exchange, exchange_of
 from service.http.metrics import Metrics
 from service.http.problems import problem_response
 from service.http.security import TrustedProxies
@@ -40,7 +40,13 @@ class Edge:
             return
         headers = Headers(scope=scope)
         arrival = self._proxies.arrival(scope, headers)
-        exchange = Exchange(_request_id(headers), arrival.scheme, arrival.host, arrival.client)
+        exchange = Exchange(
+            _request_id(headers),
+            arrival.scheme,
+            arrival.host,
+            arrival.client,
+            speaks_openai=scope["path"].startswith(OPENAI_PATHS),
+        )
         exchange.put(scope)
         status = 0
         added = [
@@ -99,7 +105,7 @@ class Unforeseen:
         except Exception as error:
             if started:
                 raise
-            await problem_response(error, exchange_of(scope).request_id)(scope, receive, send)
+            await problem_response(error, exchange_of(scope))(scope, receive, send)
 
 
 def _request_id(headers: Headers) -> str:

@@ -14,6 +14,9 @@ from store.snapshot import Principals
 
 _KEY = "footnote.exchange"
 
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/models")
+"""Where these paths begin, errors have OpenAI's shape: its clients read no other."""
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -25,6 +28,7 @@ class Exchange:
         client: the client's address, where known.
         received: monotonic seconds when it came.
         gone: the client left before the response was whole.
+        speaks_openai: whether errors have OpenAI's shape.
     """
 
     request_id: str
@@ -33,6 +37,7 @@ class Exchange:
     client: str | None
     received: float = field(default_factory=time.monotonic)
     gone: bool = False
+    speaks_openai: bool = False
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""

@@ -10,6 +10,8 @@ from service.contract import GuardrailMode, Mode
 
 VECTOR_MAX = 16_384
 MESSAGES_MAX = 1_000
+TAG = "#"
+"""What the tags of a union begin with, which are no part of a place in the body."""
 
 
 class Body(BaseModel):
@@ -156,3 +158,19 @@ class ReadyResponse(BaseModel):
     status: Literal["ready"] = "ready"
     generation: int
     degraded: list[str] = Field(description=_FALLEN_BACK)
+
+
+class ModelCard(BaseModel):
+    """A name under which the index is asked, as OpenAI lists models."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Unix seconds when the snapshot was made; 0 where the engine does not tell")
+    owned_by: Literal["footnote"] = "footnote"
+
+
+class ModelList(BaseModel):
+    """The names under which the index is asked."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]

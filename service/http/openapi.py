@@ -29,10 +29,19 @@ from service.contract import (
     WithheldEvent,
 )
 from service.http import models
-from service.http.problems import KINDS, MEDIA_TYPE, Problem
+from service.http.formats.chat_completions import ChatCompletion
+from service.http.formats.requests import ChatRequest, ResponsesRequest, UiRequest
+from service.http.formats.responses import ResponseObject
+from service.http.problems import KINDS, MEDIA_TYPE, OpenAIErrorResponse, Problem, openai_status
 from service.http.sse import MEDIA_TYPE as EVENT_STREAM
 
-REQUESTS: tuple[type[BaseModel], ...] = (models.SearchRequest, models.AnswerRequest)
+REQUESTS: tuple[type[BaseModel], ...] = (
+    models.SearchRequest,
+    models.AnswerRequest,
+    ChatRequest,
+    ResponsesRequest,
+    UiRequest,
+)
 EVENTS: tuple[type[BaseModel], ...] = (MetaEvent, SourcesEvent, SentenceEvent, WithheldEvent, DegradedEvent)
 RESPONSES: tuple[type[BaseModel], ...] = (
     SearchResponse,
@@ -42,7 +51,12 @@ RESPONSES: tuple[type[BaseModel], ...] = (
     models.ReloadResponse,
     models.HealthResponse,
     models.ReadyResponse,
+    models.ModelCard,
+    models.ModelList,
+    ChatCompletion,
+    ResponseObject,
     Problem,
+    OpenAIErrorResponse,
 )
 API_VERSION = "1"
 """The version of the HTTP contract, as in its paths; the program's own is in /healthz."""
@@ -77,16 +91,11 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _reference(model)}}}}
 
 
-def ok(model: type[BaseModel] | None, *, stream: bool = False) -> Responses:
-    """A 200 with this model as JSON, and as a stream of events where there is one."""
+def ok(model: type[BaseModel] | None, *, stream: Mapping[str, Any] | None = None) -> Responses:
+    """A 200 with this model as JSON, and as a stream of events where there is one, by what is said of it."""
     content: dict[str, Any] = {} if model is None else {"application/json": {"schema": _reference(model)}}
-    if stream:
-        events: dict[str, type[BaseModel]] = {event.model_fields["type"].default: event for event in EVENTS}
-        content[EVENT_STREAM] = event_stream(
-            {**events, "done": AnswerResponse, "error": Problem},
-            "Server-sent events: meta, sources, then sentence, withheld and degraded as they come, and exactly one of "
-            "done and error. The data of each is the model named in x-events.",
-        )
+    if stream is not None:
+        content[EVENT_STREAM] = dict(stream)
     return {200: {"description": "OK", "content": content}}
 
 
@@ -139,6 +148,18 @@ def problems(*slugs: str) -> Responses:
     }
 
 
+def openai_problems(*slugs: str) -> Responses:
+    """The same for a route that speaks OpenAI's formats."""
+    by_status = defaultdict(list)
+    for slug in ("bad-host", *slugs, "internal"):
+        by_status[openai_status(KINDS[slug].status)].append(slug)
+    schema = {"application/json": {"schema": _reference(OpenAIErrorResponse)}}
+    return {
+        status: {"description": ", ".join(f"{slug}: {KINDS[slug].title}" for slug in found), "content": schema}
+        for status, found in sorted(by_status.items())
+    }
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an application."""
     made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -167,6 +188,35 @@ def written(app: FastAPI) -> str:
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+NATIVE_STREAM: Mapping[str, Any] = event_stream(
+    {**{event.model_fields["type"].default: event for event in EVENTS}, "done": AnswerResponse, "error": Problem},
+    "Server-sent events: meta, sources, then sentence, withheld and degraded as they come, and exactly one of done and "
+    "error. The data of each is the model named in x-events.",
+)
+CHAT_STREAM: Mapping[str, Any] = {
+    "schema": {
+        "description": "Server-sent events whose data are OpenAI's chat.completion.chunk objects: text in "
+        "delta.content, sources in delta.annotations, rag on the terminal chunk, usage after it where it was asked "
+        "for, then [DONE]. A stream that breaks ends with a terminal chunk, an OpenAIErrorResponse, and [DONE]."
+    }
+}
+RESPONSES_STREAM: Mapping[str, Any] = {
+    "schema": {
+        "description": "Server-sent events named and numbered as OpenAI's: response.created, response.in_progress, "
+        "response.output_item.added, response.content_part.added, response.output_text.delta and "
+        "response.output_text.annotation.added as they come, response.output_text.done, response.content_part.done, "
+        "response.output_item.done, and exactly one of response.completed, response.incomplete and response.failed."
+    }
+}
+UI_STREAM: Mapping[str, Any] = {
+    "schema": {
+        "description": "Vercel's UI message stream, version 1: start, start-step, data-status, text-start, text-delta, "
+        "source-url, data-citation, data-sentence, data-withheld, data-degraded, text-end, data-verdict, finish-step "
+        "and finish, or error; then [DONE]."
+    }
+}
 
 
 def main() -> None:

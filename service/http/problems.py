@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service.budget import StageOverrun
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
 from store.errors import (
     FootnoteError,
     FormatUnsupported,
@@ -74,9 +74,11 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind("invalid-json", 400, "The body is not JSON"),
         Kind("bad-host", 400, "This host name is not served here"),
+        Kind("unsupported-parameter", 400, "This parameter cannot be honoured"),
         Kind("unauthorized", 401, "A bearer token is needed"),
         Kind("forbidden-origin", 403, "This origin may not send requests"),
         Kind("not-found", 404, "There is nothing here"),
+        Kind("model-not-found", 404, "There is no such model"),
         Kind("method-not-allowed", 405, "This method is not allowed here"),
         Kind("request-timeout", 408, "The body did not arrive in time"),
         Kind("not-resumable", 409, "Answers cannot be resumed here"),
@@ -140,6 +142,40 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
+class OpenAIErrorDetails(BaseModel):
+    """What went wrong, as OpenAI's clients read it."""
+
+    message: str
+    type: str = Field(description="invalid_request_error, or server_error from 500 on")
+    param: str | None = Field(description="the parameter that is wrong, where one is")
+    code: str = Field(description="the problem's slug, with underscores")
+
+
+class OpenAIErrorResponse(BaseModel):
+    """An error on the routes that speak OpenAI's formats."""
+
+    error: OpenAIErrorDetails
+
+
+def openai_error(problem: Problem) -> OpenAIErrorResponse:
+    """A problem in OpenAI's shape."""
+    where = problem.errors[0].loc if problem.errors else []
+    own = problem.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return OpenAIErrorResponse(
+        error=OpenAIErrorDetails(
+            message=problem.detail,
+            type="invalid_request_error" if own else "server_error",
+            param=".".join(map(str, where)) or None,
+            code=problem.type.rpartition(":")[2].replace("-", "_"),
+        )
+    )
+
+
+def openai_status(status: int) -> int:
+    """A problem's HTTP status where OpenAI's formats are spoken: it knows no 422, a wrong request is a 400."""
+    return HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
+
+
 def invalid(message: str, *loc: str | int) -> ProblemError:
     """A 422 about one part of the request."""
     where = ".".join(map(str, loc))
@@ -170,15 +206,18 @@ def problem_of(error: BaseException, request_id: str) -> Problem:
     return _problem(kind, str(error), request_id, error.errors if isinstance(error, ProblemError) else None)
 
 
-def problem_response(error: BaseException, request_id: str) -> Response:
-    """The whole response for any error; 5xx are logged with the request id."""
-    problem = problem_of(error, request_id)
+def problem_response(error: BaseException, exchange: Exchange) -> Response:
+    """The whole response for any error, in the shape of the route called; 5xx are logged with the request id."""
+    problem = problem_of(error, exchange.request_id)
     headers: dict[str, str] = {}
     if isinstance(error, ProblemError | HTTPException):
         headers.update(error.headers or {})
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.setdefault("retry-after", _RETRY_AFTER_S)
     log_problem(error, problem)
+    if exchange.speaks_openai:
+        body = openai_error(problem).model_dump_json()
+        return Response(body, openai_status(problem.status), headers=headers, media_type="application/json")
     return Response(problem.model_dump_json(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -200,7 +239,7 @@ def handle_errors(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> Response:
-    return problem_response(error, exchange_of(request).request_id)
+    return problem_response(error, exchange_of(request))
 
 
 async def _handle_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001  # Starlette's signature

@@ -15,7 +15,7 @@ from service.budget import Deadline
 from service.condense import condense
 from service.engine import Engine
 from service.http.exchange import Exchange, exchange_of, principals_of
-from service.http.models import AnswerRequest, SearchRequest
+from service.http.models import TAG, AnswerRequest, SearchRequest
 from service.http.problems import ERRORS_MAX, FieldError, ProblemError, invalid
 from service.question import Question, Turn
 from service.settings import ServiceSettings
@@ -68,9 +68,14 @@ def _refused(error: ValidationError) -> ProblemError:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return ProblemError("invalid-json", found[0]["msg"] + ".")
-    errors = [FieldError(loc=list(one["loc"]), msg=one["msg"]) for one in found[:ERRORS_MAX]]
+    errors = [FieldError(loc=[part for part in one["loc"] if not _is_tag(part)], msg=one["msg"]) for one in found]
+    errors = errors[:ERRORS_MAX]
     shown = "; ".join(f"{'.'.join(map(str, one.loc)) or 'body'}: {one.msg}" for one in errors[:3])
     return ProblemError("invalid-request", shown, errors=errors)
+
+
+def _is_tag(part: str | int) -> bool:
+    return isinstance(part, str) and part.startswith(TAG)
 
 
 def search_question(request: Request, asked: SearchRequest, settings: ServiceSettings, engine: Engine) -> Question:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from functools import partial
 from typing import cast
@@ -21,10 +21,13 @@ from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
 from service.http.resume import Resumption
-from service.http.sse import EventStream, Pump, until_gone
+from service.http.sse import EventStream, Frames, NativeFrames, Pump, until_gone
 from service.question import Question
 from service.result_cache import was_worked_on
 from service.wiring import Service
+
+Form = Frames | Callable[[AnswerResponse], Response]
+"""How an answer leaves: as frames of a stream, or as what a function makes of the whole."""
 
 
 class QuestionRoutes:
@@ -71,20 +74,45 @@ class QuestionRoutes:
         asked = await read_model(request, AnswerRequest, settings.body_bytes_max)
         if asked.resumable:
             self._resumption.require_room(stream=asked.stream)
+        return await self.reply(
+            request,
+            lambda _: answer_question(request, asked, settings),
+            asked.deadline_ms,
+            lambda _: NativeFrames() if asked.stream else json_response,
+            resumable=asked.resumable,
+        )
+
+    async def reply(
+        self,
+        request: Request,
+        question_of: Callable[[Engine], Question],
+        deadline_ms: float | None,
+        form_of: Callable[[Engine], Form],
+        *,
+        resumable: bool = False,
+    ) -> Response:
+        """An answer in any wire format.
+
+        Args:
+            request: who asks.
+            question_of: the question, by the engine that will answer it. May raise ProblemError or FilterError.
+            deadline_ms: what the body says of it.
+            form_of: how the answer leaves: as frames of a stream, or as what a function makes of the whole.
+            resumable: the stream is kept for a client that comes back; there must be room for it.
+        """
         with ExitStack() as lease:
             engine = lease.enter_context(self._service.holder.lease())
-            question = answer_question(request, asked, settings)
-            deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            question, form = question_of(engine), form_of(engine)
+            deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
-            if asked.stream:
-                stream = await self._stream(
-                    request, events, lease, place, ping_s=None if asked.resumable else self._ping_s
-                )
-                return await self._resumption.first(stream, request) if asked.resumable else stream
+            if not callable(form):
+                ping_s = None if resumable else self._ping_s
+                stream = await self._stream(request, events, form, lease, place, ping_s)
+                return await self._resumption.first(stream, request) if resumable else stream
             response = fold(await until_gone(request.receive, _all(events)))
             self._answered(response, place)
-        return json_response(response)
+        return form(response)
 
     async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
         """A place that is left with the lease, whatever happens meanwhile."""
@@ -101,6 +129,7 @@ class QuestionRoutes:
         self,
         request: Request,
         events: AsyncIterator[PipelineEvent],
+        frames: Frames,
         lease: ExitStack,
         place: Place,
         ping_s: float | None,
@@ -116,6 +145,7 @@ class QuestionRoutes:
             first,
             pump,
             exchange_of(request),
+            frames=frames,
             finished=partial(self._answered, place=place),
             release=lease.pop_all().close,
             ping_s=ping_s,

@@ -89,7 +89,7 @@ class Guard:
         if scope["type"] == "http":
             refusal = self._refusal(scope)
             if refusal is not None:
-                await problem_response(refusal, exchange_of(scope).request_id)(scope, receive, send)
+                await problem_response(refusal, exchange_of(scope))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel
@@ -16,14 +16,59 @@ from starlette.types import Receive, Scope, Send
 
 from service.contract import AnswerResponse, FinishEvent, PipelineEvent, fold
 from service.http.exchange import Exchange
-from service.http.problems import log_problem, problem_of
+from service.http.problems import Problem, log_problem, problem_of
 
 T = TypeVar("T")
 
 MEDIA_TYPE = "text/event-stream"
-HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+HEADERS: Mapping[str, str] = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""Of every stream: nothing on the way may keep or gather it."""
 SEND_S = 60.0
 """A client that takes no bytes for so many seconds counts as gone."""
+
+
+class Frames(Protocol):
+    """A wire format: what a stream's events become. One object a stream, asked in this order."""
+
+    headers: Mapping[str, str]
+    """What the response has beyond those of every stream."""
+
+    def event(self, event: PipelineEvent) -> Iterable[bytes]:
+        """Frames of one event, finish among them."""
+        ...
+
+    def done(self, response: AnswerResponse) -> Iterable[bytes]:
+        """The last frames of a stream that came to its end."""
+        ...
+
+    def failed(self, problem: Problem) -> Iterable[bytes]:
+        """The last frames of one that broke."""
+        ...
+
+
+class NativeFrames:
+    """The events by their own names, numbered, then `done` or `error`."""
+
+    headers: Mapping[str, str] = {}
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def event(self, event: PipelineEvent) -> Iterable[bytes]:
+        """One frame; none of finish, which is not told."""
+        return () if isinstance(event, FinishEvent) else (self._next(event.type, event, without_type=True),)
+
+    def done(self, response: AnswerResponse) -> Iterable[bytes]:
+        """The whole response."""
+        return (self._next("done", response),)
+
+    def failed(self, problem: Problem) -> Iterable[bytes]:
+        """The problem."""
+        return (self._next("error", problem),)
+
+    def _next(self, name: str, data: BaseModel, *, without_type: bool = False) -> bytes:
+        self._number += 1
+        return frame(self._number, name, data, without_type=without_type)
 
 
 class Pump:
@@ -66,6 +111,7 @@ class EventStream(Response):
         first: the first event, already there: what fails before it is a problem response, not a stream.
         pump: where the others come from; closed at the end, whatever the end is.
         exchange: the request.
+        frames: the wire format; absent: the events by their own names.
         finished: told the whole answer when it was complete.
         release: called last, on every path.
         ping_s: a comment is sent after so many seconds without an event; None: none is.
@@ -80,6 +126,7 @@ class EventStream(Response):
         pump: Pump,
         exchange: Exchange,
         *,
+        frames: Frames | None = None,
         finished: Callable[[AnswerResponse], None],
         release: Callable[[], None],
         ping_s: float | None,
@@ -87,7 +134,8 @@ class EventStream(Response):
     ) -> None:
         self.status_code = HTTPStatus.OK
         self.background = None
-        self.init_headers(HEADERS)
+        self._frames = frames or NativeFrames()
+        self.init_headers({**HEADERS, **self._frames.headers})
         self._first = first
         self._pump = pump
         self._exchange = exchange
@@ -113,16 +161,14 @@ class EventStream(Response):
             self._release()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Frames and pings; the last frame is `done` or `error`, always."""
-        number = 0
+        """Frames and pings; the last are those of `done` or of `failed`, always."""
         seen: list[PipelineEvent] = []
         event = self._first
         try:
             while event is not None:
                 seen.append(event)
-                if not isinstance(event, FinishEvent):
-                    number += 1
-                    yield frame(number, event.type, event, without_type=True)
+                for one in self._frames.event(event):
+                    yield one
                 while True:
                     try:
                         async with asyncio.timeout(self._ping_s):
@@ -131,13 +177,14 @@ class EventStream(Response):
                     except TimeoutError:
                         yield KEEPALIVE_COMMENT
             response = fold(seen)
-            last = frame(number + 1, "done", response)
+            last = list(self._frames.done(response))
             self._finished(response)
         except Exception as error:  # noqa: BLE001  # every path ends with exactly one terminal event
             problem = problem_of(error, self._exchange.request_id)
             log_problem(error, problem)
-            last = frame(number + 1, "error", problem)
-        yield last
+            last = list(self._frames.failed(problem))
+        for one in last:
+            yield one
 
 
 async def send_chunks(send: Send, response: Response, chunks: AsyncGenerator[bytes, None], send_s: float) -> None:

@@ -64,6 +64,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Chat Completions
+         * @description An answer as a chat completion, whole or as chunks.
+         */
+        post: operations["chat_completions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Responses
+         * @description An answer as a response of OpenAI's, whole or as events.
+         */
+        post: operations["responses"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Models
+         * @description The names under which the index can be asked.
+         */
+        get: operations["models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Model
+         * @description One of these names.
+         */
+        get: operations["model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/ui": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Chat Ui
+         * @description An answer as a UI message stream.
+         */
+        post: operations["chat_ui"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/documents/{id}": {
         parameters: {
             query?: never;
@@ -353,6 +453,158 @@ export interface components {
             degraded: string[];
         };
         /**
+         * ChatAnnotation
+         * @description A source at its first mention.
+         */
+        ChatAnnotation: {
+            /**
+             * Type
+             * @default url_citation
+             * @constant
+             */
+            type: "url_citation";
+            url_citation: components["schemas"]["UrlCitation"];
+        };
+        /**
+         * ChatChoice
+         * @description There is one.
+         */
+        ChatChoice: {
+            /**
+             * Index
+             * @default 0
+             * @constant
+             */
+            index: 0;
+            message: components["schemas"]["ChatMessage"];
+            /**
+             * Logprobs
+             * @default null
+             */
+            logprobs: null;
+            /**
+             * Finish Reason
+             * @enum {string}
+             */
+            finish_reason: "stop" | "length";
+        };
+        /**
+         * ChatCompletion
+         * @description The answer to POST /v1/chat/completions without `stream`.
+         */
+        ChatCompletion: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default chat.completion
+             * @constant
+             */
+            object: "chat.completion";
+            /** Created */
+            created: number;
+            /** Model */
+            model: string;
+            /**
+             * System Fingerprint
+             * @description default@GENERATION: what the answer comes from
+             */
+            system_fingerprint: string;
+            /** Choices */
+            choices: components["schemas"]["ChatChoice"][];
+            usage: components["schemas"]["ChatUsage"];
+            /** Rag */
+            rag: components["schemas"]["RagDetails"] | components["schemas"]["TaskDetails"];
+        };
+        /**
+         * ChatMessage
+         * @description The answer.
+         */
+        ChatMessage: {
+            /**
+             * Role
+             * @default assistant
+             * @constant
+             */
+            role: "assistant";
+            /** Content */
+            content: string;
+            /**
+             * Refusal
+             * @default null
+             */
+            refusal: null;
+            /** Annotations */
+            annotations: components["schemas"]["ChatAnnotation"][];
+        };
+        /**
+         * ChatRequest
+         * @description Body of POST /v1/chat/completions. Other fields are ignored, but for those that promise what is not done.
+         */
+        ChatRequest: {
+            /**
+             * Model
+             * @description default, or default@GENERATION for exactly that one
+             */
+            model: string;
+            /**
+             * Messages
+             * @description a conversation; the user's is the last word
+             */
+            messages: components["schemas"]["ChatTurn"][];
+            /**
+             * Stream
+             * @default null
+             */
+            stream: boolean | null;
+            /** @default null */
+            stream_options: components["schemas"]["StreamOptions"] | null;
+            /**
+             * @default {
+             *       "filter": null,
+             *       "top_k": null,
+             *       "mode": "hybrid",
+             *       "rerank": null,
+             *       "guardrail": null,
+             *       "citation_style": "markers",
+             *       "deadline_ms": null
+             *     }
+             */
+            rag: components["schemas"]["RagOptions"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ChatTurn
+         * @description A message. System and developer messages, and what tools said, are no part of the conversation.
+         */
+        ChatTurn: {
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "developer" | "user" | "assistant" | "tool" | "function";
+            /**
+             * Content
+             * @default null
+             */
+            content: (string | components["schemas"]["ContentPart"][]) | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ChatUsage
+         * @description What the generator used; zeros where it is no chat model.
+         */
+        ChatUsage: {
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Completion Tokens */
+            completion_tokens: number;
+            /** Total Tokens */
+            total_tokens: number;
+        };
+        /**
          * Checks
          * @description What was checked of a citation before its sentence left.
          */
@@ -408,6 +660,26 @@ export interface components {
             /** Support */
             support: number;
             checks: components["schemas"]["Checks"];
+        };
+        /**
+         * ContentPart
+         * @description A part of a message; only text is read.
+         */
+        ContentPart: {
+            /** Type */
+            type: string;
+            /**
+             * Text
+             * @default null
+             */
+            text: string | null;
+            /**
+             * Refusal
+             * @default null
+             */
+            refusal: string | null;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * DegradedEvent
@@ -489,6 +761,18 @@ export interface components {
             version: string;
         };
         /**
+         * IncompleteDetails
+         * @description What OpenAI has a word for; `rag.finish_reason` is more exact.
+         */
+        IncompleteDetails: {
+            /**
+             * Reason
+             * @default max_output_tokens
+             * @constant
+             */
+            reason: "max_output_tokens";
+        };
+        /**
          * IndexResponse
          * @description What the open snapshot says of itself.
          */
@@ -527,6 +811,45 @@ export interface components {
             degraded: string[];
         };
         /**
+         * InputItem
+         * @description A message, or something else, which is passed over.
+         */
+        InputItem: {
+            /**
+             * Type
+             * @default message
+             */
+            type: string;
+            /**
+             * Role
+             * @default null
+             */
+            role: ("system" | "developer" | "user" | "assistant") | null;
+            /**
+             * Content
+             * @default null
+             */
+            content: (string | components["schemas"]["ContentPart"][]) | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * InputTokens
+         * @description Nothing is cached.
+         */
+        InputTokens: {
+            /**
+             * Cached Tokens
+             * @default 0
+             */
+            cached_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @default 0
+             */
+            cache_write_tokens: number;
+        };
+        /**
          * Message
          * @description One turn of a conversation.
          */
@@ -557,6 +880,134 @@ export interface components {
             guardrail: "verified" | "flagged";
             /** Model */
             model: string;
+        };
+        /**
+         * ModelCard
+         * @description A name under which the index is asked, as OpenAI lists models.
+         */
+        ModelCard: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default model
+             * @constant
+             */
+            object: "model";
+            /**
+             * Created
+             * @description Unix seconds when the snapshot was made; 0 where the engine does not tell
+             */
+            created: number;
+            /**
+             * Owned By
+             * @default footnote
+             * @constant
+             */
+            owned_by: "footnote";
+        };
+        /**
+         * ModelList
+         * @description The names under which the index is asked.
+         */
+        ModelList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+            /** Data */
+            data: components["schemas"]["ModelCard"][];
+        };
+        /**
+         * OpenAIErrorDetails
+         * @description What went wrong, as OpenAI's clients read it.
+         */
+        OpenAIErrorDetails: {
+            /** Message */
+            message: string;
+            /**
+             * Type
+             * @description invalid_request_error, or server_error from 500 on
+             */
+            type: string;
+            /**
+             * Param
+             * @description the parameter that is wrong, where one is
+             */
+            param: string | null;
+            /**
+             * Code
+             * @description the problem's slug, with underscores
+             */
+            code: string;
+        };
+        /**
+         * OpenAIErrorResponse
+         * @description An error on the routes that speak OpenAI's formats.
+         */
+        OpenAIErrorResponse: {
+            error: components["schemas"]["OpenAIErrorDetails"];
+        };
+        /**
+         * OutputMessage
+         * @description The answer.
+         */
+        OutputMessage: {
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type: "message";
+            /**
+             * Role
+             * @default assistant
+             * @constant
+             */
+            role: "assistant";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /** Content */
+            content: components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputText
+         * @description The answer's text.
+         */
+        OutputText: {
+            /**
+             * Type
+             * @default output_text
+             * @constant
+             */
+            type: "output_text";
+            /** Text */
+            text: string;
+            /** Annotations */
+            annotations: components["schemas"]["TextAnnotation"][];
+            /**
+             * Logprobs
+             * @default []
+             */
+            logprobs: unknown[];
+        };
+        /**
+         * OutputTokens
+         * @description Nothing is reasoned about.
+         */
+        OutputTokens: {
+            /**
+             * Reasoning Tokens
+             * @default 0
+             */
+            reasoning_tokens: number;
         };
         /**
          * PassageModel
@@ -610,6 +1061,95 @@ export interface components {
             errors: components["schemas"]["FieldError"][] | null;
         };
         /**
+         * RagDetails
+         * @description What a chat format has no place for: how the answer came about and what it rests on.
+         */
+        RagDetails: {
+            /** Request Id */
+            request_id: string;
+            /** Generation */
+            generation: number;
+            /** Query Used */
+            query_used: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "grounded" | "partial" | "abstained";
+            /**
+             * Finish Reason
+             * @enum {string}
+             */
+            finish_reason: "stop" | "length" | "deadline" | "provider_error" | "cancelled" | "abstained";
+            /** @default null */
+            abstention: components["schemas"]["Abstention"] | null;
+            /** Sentences */
+            sentences: components["schemas"]["SentenceRecord"][];
+            /**
+             * Citations
+             * @description whole ones; offsets are into the text as it was sent
+             */
+            citations: components["schemas"]["Citation"][];
+            /** Withheld */
+            withheld: components["schemas"]["Withheld"][];
+            /** Stages */
+            stages: components["schemas"]["StageReport"][];
+            /** Degraded */
+            degraded: string[];
+        };
+        /**
+         * RagOptions
+         * @description What an answer can be asked for beyond what other people's formats have; unknown fields are refused.
+         */
+        RagOptions: {
+            /**
+             * Filter
+             * @description metadata filter, applied inside both legs; `filters` is the same
+             * @default null
+             */
+            filter: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Top K
+             * @description passages listed as sources
+             * @default null
+             */
+            top_k: number | null;
+            /**
+             * Mode
+             * @description which legs to ask; an explicit one never becomes the other
+             * @default hybrid
+             * @enum {string}
+             */
+            mode: "hybrid" | "dense" | "lexical";
+            /**
+             * Rerank
+             * @description absent: the service's default
+             * @default null
+             */
+            rerank: boolean | null;
+            /**
+             * Guardrail
+             * @description withhold unsupported sentences (verified) or flag them; absent: what the service is set to
+             * @default null
+             */
+            guardrail: ("verified" | "flagged") | null;
+            /**
+             * Citation Style
+             * @description [1]; markdown: [[1]](link to the quote); owui: sources as Open WebUI's own events
+             * @default markers
+             * @enum {string}
+             */
+            citation_style: "markers" | "markdown" | "owui";
+            /**
+             * Deadline Ms
+             * @description milliseconds from receipt; the smaller of this and X-Request-Deadline-Ms counts
+             * @default null
+             */
+            deadline_ms: number | null;
+        };
+        /**
          * ReadyResponse
          * @description A snapshot is open and warm.
          */
@@ -640,6 +1180,185 @@ export interface components {
              * @description false: what CURRENT names was open already
              */
             reloaded: boolean;
+        };
+        /**
+         * ResponseFailure
+         * @description Why a stream broke.
+         */
+        ResponseFailure: {
+            /**
+             * Code
+             * @default server_error
+             * @constant
+             */
+            code: "server_error";
+            /** Message */
+            message: string;
+        };
+        /**
+         * ResponseObject
+         * @description The answer to POST /v1/responses without `stream`.
+         */
+        ResponseObject: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default response
+             * @constant
+             */
+            object: "response";
+            /** Created At */
+            created_at: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete" | "failed";
+            /** @default null */
+            error: components["schemas"]["ResponseFailure"] | null;
+            /** @default null */
+            incomplete_details: components["schemas"]["IncompleteDetails"] | null;
+            /**
+             * Instructions
+             * @default null
+             */
+            instructions: null;
+            /**
+             * Max Output Tokens
+             * @default null
+             */
+            max_output_tokens: null;
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Model */
+            model: string;
+            /** Output */
+            output: components["schemas"]["OutputMessage"][];
+            /**
+             * Parallel Tool Calls
+             * @default false
+             * @constant
+             */
+            parallel_tool_calls: false;
+            /**
+             * Previous Response Id
+             * @default null
+             */
+            previous_response_id: null;
+            /**
+             * Store
+             * @default false
+             * @constant
+             */
+            store: false;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature: null;
+            /**
+             * @default {
+             *       "format": {
+             *         "type": "text"
+             *       }
+             *     }
+             */
+            text: components["schemas"]["TextConfig"];
+            /**
+             * Tool Choice
+             * @default none
+             * @constant
+             */
+            tool_choice: "none";
+            /**
+             * Tools
+             * @default []
+             */
+            tools: unknown[];
+            /**
+             * Top P
+             * @default null
+             */
+            top_p: null;
+            /**
+             * Truncation
+             * @default disabled
+             * @constant
+             */
+            truncation: "disabled";
+            /** @default null */
+            usage: components["schemas"]["ResponseUsage"] | null;
+            /**
+             * @description null until the answer has come to its end
+             * @default null
+             */
+            rag: components["schemas"]["RagDetails"] | null;
+        };
+        /**
+         * ResponseUsage
+         * @description What the generator used; zeros where it is no chat model.
+         */
+        ResponseUsage: {
+            /** Input Tokens */
+            input_tokens: number;
+            /**
+             * @default {
+             *       "cached_tokens": 0,
+             *       "cache_write_tokens": 0
+             *     }
+             */
+            input_tokens_details: components["schemas"]["InputTokens"];
+            /** Output Tokens */
+            output_tokens: number;
+            /**
+             * @default {
+             *       "reasoning_tokens": 0
+             *     }
+             */
+            output_tokens_details: components["schemas"]["OutputTokens"];
+            /** Total Tokens */
+            total_tokens: number;
+        };
+        /**
+         * ResponsesRequest
+         * @description Body of POST /v1/responses. Other fields are ignored, but for those that promise what is not done.
+         */
+        ResponsesRequest: {
+            /**
+             * Model
+             * @description default, or default@GENERATION for exactly that one
+             */
+            model: string;
+            /**
+             * Input
+             * @description a question, or a conversation whose last word is the user's
+             */
+            input: string | components["schemas"]["InputItem"][];
+            /**
+             * Stream
+             * @default null
+             */
+            stream: boolean | null;
+            /**
+             * @default {
+             *       "filter": null,
+             *       "top_k": null,
+             *       "mode": "hybrid",
+             *       "rerank": null,
+             *       "guardrail": null,
+             *       "citation_style": "markers",
+             *       "deadline_ms": null
+             *     }
+             */
+            rag: components["schemas"]["RagOptions"];
+        } & {
+            [key: string]: unknown;
         };
         /**
          * Result
@@ -908,6 +1627,175 @@ export interface components {
              * @enum {string}
              */
             outcome: "ok" | "degraded" | "skipped" | "timeout" | "failed";
+        };
+        /**
+         * StreamOptions
+         * @description How a stream ends.
+         */
+        StreamOptions: {
+            /**
+             * Include Usage
+             * @default null
+             */
+            include_usage: boolean | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * TaskDetails
+         * @description In the place of `rag` where a frontend asked for a title, tags or the like: nothing was retrieved.
+         */
+        TaskDetails: {
+            /**
+             * Task
+             * @enum {string}
+             */
+            task: "title" | "tags" | "follow_ups" | "queries" | "prompt" | "text";
+        };
+        /**
+         * TextAnnotation
+         * @description A source at its first mention: a link to the page that shows the quote.
+         */
+        TextAnnotation: {
+            /**
+             * Type
+             * @default url_citation
+             * @constant
+             */
+            type: "url_citation";
+            /**
+             * Start Index
+             * @description where the marker begins in the text, in Unicode code points
+             */
+            start_index: number;
+            /**
+             * End Index
+             * @description where it ends, exclusive
+             */
+            end_index: number;
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * TextConfig
+         * @description Plain text.
+         */
+        TextConfig: {
+            /**
+             * @default {
+             *       "type": "text"
+             *     }
+             */
+            format: components["schemas"]["TextFormat"];
+        };
+        /**
+         * TextFormat
+         * @description Plain text.
+         */
+        TextFormat: {
+            /**
+             * Type
+             * @default text
+             * @constant
+             */
+            type: "text";
+        };
+        /**
+         * UiMessage
+         * @description A message of useChat.
+         */
+        UiMessage: {
+            /**
+             * Id
+             * @default null
+             */
+            id: string | null;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "user" | "assistant";
+            /** Parts */
+            parts: components["schemas"]["UiPart"][];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * UiPart
+         * @description A part of a message; only text is read.
+         */
+        UiPart: {
+            /** Type */
+            type: string;
+            /**
+             * Text
+             * @default null
+             */
+            text: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * UiRequest
+         * @description Body of POST /v1/chat/ui: what useChat sends. Other fields are ignored.
+         */
+        UiRequest: {
+            /**
+             * Id
+             * @description of the chat; not used
+             * @default null
+             */
+            id: string | null;
+            /** Messages */
+            messages: components["schemas"]["UiMessage"][];
+            /**
+             * Trigger
+             * @default submit-message
+             * @enum {string}
+             */
+            trigger: "submit-message" | "regenerate-message";
+            /**
+             * Messageid
+             * @description not used
+             * @default null
+             */
+            messageId: string | null;
+            /**
+             * @default {
+             *       "filter": null,
+             *       "top_k": null,
+             *       "mode": "hybrid",
+             *       "rerank": null,
+             *       "guardrail": null,
+             *       "citation_style": "markers",
+             *       "deadline_ms": null
+             *     }
+             */
+            rag: components["schemas"]["RagOptions"];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * UrlCitation
+         * @description A link to the page that shows the quote.
+         */
+        UrlCitation: {
+            /**
+             * Start Index
+             * @description where the marker begins in the content, in Unicode code points
+             */
+            start_index: number;
+            /**
+             * End Index
+             * @description where it ends, exclusive
+             */
+            end_index: number;
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
         };
         /**
          * Usage
@@ -1328,6 +2216,438 @@ export interface operations {
             };
             /** @description answers-unreachable: Where answers are kept cannot be asked */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    chat_completions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description milliseconds from receipt; the smaller of this and the body's deadline_ms counts */
+                "X-Request-Deadline-Ms"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatCompletion"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description bad-host: This host name is not served here, invalid-json: The body is not JSON, invalid-request: The request cannot be done as asked, invalid-filter: The filter cannot be understood, unsupported-parameter: This parameter cannot be honoured */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description forbidden-origin: This origin may not send requests */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description model-not-found: There is no such model */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description request-timeout: The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description body-too-large: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description unsupported-media-type: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description internal: Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description leg-unavailable: The retrieval leg asked for is not available, stage-overrun: A stage did not end within its budget */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+        };
+    };
+    responses: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description milliseconds from receipt; the smaller of this and the body's deadline_ms counts */
+                "X-Request-Deadline-Ms"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponsesRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseObject"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description bad-host: This host name is not served here, invalid-json: The body is not JSON, invalid-request: The request cannot be done as asked, invalid-filter: The filter cannot be understood, unsupported-parameter: This parameter cannot be honoured */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description forbidden-origin: This origin may not send requests */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description model-not-found: There is no such model */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description request-timeout: The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description body-too-large: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description unsupported-media-type: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description internal: Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description leg-unavailable: The retrieval leg asked for is not available, stage-overrun: A stage did not end within its budget */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+        };
+    };
+    models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelList"];
+                };
+            };
+            /** @description bad-host: This host name is not served here */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description internal: Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description index-missing: There is no index to answer from */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+        };
+    };
+    model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+            /** @description bad-host: This host name is not served here */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description model-not-found: There is no such model */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description internal: Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+            /** @description index-missing: There is no index to answer from */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAIErrorResponse"];
+                };
+            };
+        };
+    };
+    chat_ui: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description milliseconds from receipt; the smaller of this and the body's deadline_ms counts */
+                "X-Request-Deadline-Ms"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UiRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description bad-host: This host name is not served here, invalid-json: The body is not JSON */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description forbidden-origin: This origin may not send requests */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description request-timeout: The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description body-too-large: The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported-media-type: The body must be JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request: The request cannot be done as asked, invalid-filter: The filter cannot be understood */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description internal: Something went wrong here */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description leg-unavailable: The retrieval leg asked for is not available, stage-overrun: A stage did not end within its budget */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
