@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,10 +21,13 @@ from service.http.openapi import body_of, ok, problems, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.routes_documents import DocumentRoutes
+from service.http.routes_feedback import FeedbackRoutes, remember
 from service.http.routes_index import IndexRoutes
+from service.http.routes_mcp import McpRoute, is_installed
 from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
 from service.http.security import Guard, TrustedProxies
+from service.mcp.tools import Tools
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import UsageError
@@ -34,6 +37,7 @@ PING_S = 10.0
 
 _BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
+_MCP_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
@@ -47,31 +51,42 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     load = LoadCollector(list(pools.values()), service.tails)
     metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
+    remembering = partial(remember, service)
+    mcp = None
+    if is_installed():
+        tools = Tools(service, metrics, pools, remembering, with_source_pages=True)
+        mcp = McpRoute(tools, settings.body_bytes_max)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service),
+        lifespan=_lifespan(service, mcp),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
+    _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s, remembering))
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
+    if service.ratings is not None:
+        _add_feedback_route(app, FeedbackRoutes(service, service.ratings))
+    if mcp is not None:
+        app.add_api_route("/mcp", mcp.mcp, methods=["POST"], response_model=None, include_in_schema=False)
     handle_errors(app)
     _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()})
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
 
-def _lifespan(service: Service) -> Any:
+def _lifespan(service: Service, mcp: McpRoute | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watcher = Watcher(service)
         await watcher.look()
+        if service.ratings is not None:
+            await asyncio.to_thread(service.ratings.look)
         watching = asyncio.create_task(watcher.run())
         try:
             yield
@@ -79,6 +94,8 @@ def _lifespan(service: Service) -> Any:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            if mcp is not None:
+                await mcp.close()
             await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan
@@ -99,7 +116,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id", "x-request-deadline-ms"],
+            allow_headers=["authorization", "content-type", "x-request-id", "x-request-deadline-ms", *_MCP_HEADERS],
             expose_headers=["x-request-id", "retry-after"],
         )
     app.add_middleware(Guard, settings=settings)
@@ -156,6 +173,20 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
         routes.reload,
         {**ok(models.ReloadResponse), **problems("unauthorized", "forbidden-origin", *_INDEX)},
         "POST",
+    )
+
+
+def _add_feedback_route(app: FastAPI, routes: FeedbackRoutes) -> None:
+    app.add_api_route(
+        "/v1/feedback",
+        routes.feedback,
+        methods=["POST"],
+        response_model=None,
+        responses={
+            **ok(models.FeedbackResponse),
+            **problems(*_BODY, "answer-unknown", "overloaded", "feedback-unwritable"),
+        },
+        openapi_extra=body_of(models.FeedbackRequest),
     )
 
 

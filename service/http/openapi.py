@@ -31,11 +31,16 @@ from service.http import models
 from service.http.problems import KINDS, MEDIA_TYPE, Problem
 from service.http.sse import MEDIA_TYPE as EVENT_STREAM
 
-REQUESTS: tuple[type[BaseModel], ...] = (models.SearchRequest, models.AnswerRequest)
+REQUESTS: tuple[type[BaseModel], ...] = (
+    models.SearchRequest,
+    models.AnswerRequest,
+    models.FeedbackRequest,
+)
 EVENTS: tuple[type[BaseModel], ...] = (MetaEvent, SourcesEvent, SentenceEvent, WithheldEvent, DegradedEvent)
 RESPONSES: tuple[type[BaseModel], ...] = (
     SearchResponse,
     AnswerResponse,
+    models.FeedbackResponse,
     models.DocumentResponse,
     models.IndexResponse,
     models.ReloadResponse,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from functools import partial
 from typing import cast
@@ -33,13 +33,22 @@ class QuestionRoutes:
         metrics: told what stages took.
         pools: "search" and "answer", where a request waits for its turn.
         ping_s: seconds between comments on a silent stream.
+        remember: told each whole answer, with its request and the question as it was asked.
     """
 
-    def __init__(self, service: Service, metrics: Metrics, pools: Mapping[str, Pool], ping_s: float) -> None:
+    def __init__(
+        self,
+        service: Service,
+        metrics: Metrics,
+        pools: Mapping[str, Pool],
+        ping_s: float,
+        remember: Callable[[Request, str, AnswerResponse], None],
+    ) -> None:
         self._service = service
         self._metrics = metrics
         self._pools = pools
         self._ping_s = ping_s
+        self._remember = remember
 
     async def search(self, request: Request) -> Response:
         """Ranked passages for a query."""
@@ -69,9 +78,9 @@ class QuestionRoutes:
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
             if asked.stream:
-                return await self._stream(request, events, lease, place)
+                return await self._stream(request, asked, events, lease, place)
             response = fold(await until_gone(request.receive, _all(events)))
-            self._answered(response, place)
+            self._answered(response, request=request, asked=asked, place=place)
         return json_response(response)
 
     async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
@@ -80,12 +89,19 @@ class QuestionRoutes:
         lease.callback(place.leave)
         return place
 
-    def _answered(self, response: AnswerResponse, place: Place) -> None:
+    def _answered(self, response: AnswerResponse, *, request: Request, asked: AnswerRequest, place: Place) -> None:
         place.ended_well()
         self._metrics.answered(response)
+        question = asked.query if asked.messages is None else asked.messages[-1].content
+        self._remember(request, question or "", response)
 
     async def _stream(
-        self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack, place: Place
+        self,
+        request: Request,
+        asked: AnswerRequest,
+        events: AsyncIterator[PipelineEvent],
+        lease: ExitStack,
+        place: Place,
     ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
@@ -98,7 +114,7 @@ class QuestionRoutes:
             first,
             pump,
             exchange_of(request),
-            finished=partial(self._answered, place=place),
+            finished=partial(self._answered, request=request, asked=asked, place=place),
             release=lease.pop_all().close,
             ping_s=self._ping_s,
         )

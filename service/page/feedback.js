@@ -20,12 +20,15 @@ export function ratingButtons(turn, { changed, gone }) {
       said.textContent = "Not sent: the service cannot be reached.";
       return false;
     }
-    if (response.status === 404 || response.status === 405) {
-      gone();
-      return false;
+    if (response.ok) {
+      said.textContent = "Thank you.";
+      return true;
     }
-    said.textContent = response.ok ? "Thank you." : "Not sent.";
-    return response.ok;
+    const problem = await response.json().catch(() => ({}));
+    if (problem.type === "urn:footnote:problem:answer-unknown") said.textContent = "Not sent: the service no longer remembers this answer.";
+    else if (response.status === 404 || response.status === 405) gone();
+    else said.textContent = response.status === 507 ? "Not sent: the service cannot keep ratings now." : "Not sent.";
+    return false;
   };
   const buttons = [["up", "Good answer"], ["down", "Bad answer"]].map(([rating, name]) =>
     element(
