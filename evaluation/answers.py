@@ -32,7 +32,8 @@ class AnswerResult:
         refused_unanswerable: share of the unanswerable that were refused (abstention recall).
         refused_answerable: share of the answerable that were refused (wrong refusals).
         refusal_precision: share of refusals that were right.
-        right_page_in_top_5: share of the answerable with a relevant document among the first five passages' documents.
+        right_page_in_top_5: share of the answerable that have a relevant document with one among the first five
+            passages' documents.
         cited_right_page: share of the answered, answerable questions that cite a relevant document.
         quotes: how many citations there were.
         quotes_exact: share of quotes that equal the stored slice of the named document version (1.0 without any).
@@ -79,6 +80,7 @@ class _Tally:
     asked: list[int] = field(default_factory=lambda: [0, 0])
     refused: list[int] = field(default_factory=lambda: [0, 0])
     written_refused: list[int] = field(default_factory=lambda: [0, 0])
+    judged: int = 0
     in_top_5: int = 0
     quotes: int = 0
     exact: int = 0
@@ -100,6 +102,7 @@ class _Tally:
         top_5 = any(source.document.id in relevant for source in response.sources[:5])
         self.asked[answerable] += 1
         self.refused[answerable] += abstained
+        self.judged += answerable and bool(relevant)
         self.in_top_5 += answerable and top_5
         self.quotes += len(response.citations)
         self.withheld += len(response.withheld)
@@ -150,7 +153,7 @@ class _Tally:
             refused_unanswerable=refused[False] / max(asked[False], 1),
             refused_answerable=refused[True] / max(asked[True], 1),
             refusal_precision=refused[False] / max(sum(refused), 1),
-            right_page_in_top_5=self.in_top_5 / max(asked[True], 1),
+            right_page_in_top_5=self.in_top_5 / max(self.judged, 1),
             cited_right_page=means.pop("cited_right_page", 0.0),
             quotes=self.quotes,
             quotes_exact=self.exact / self.quotes if self.quotes else 1.0,

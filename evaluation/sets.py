@@ -42,7 +42,7 @@ class QuestionSet:
     Args:
         name: the folder's name, with the language where one was picked.
         corpus: its documents, or None where the questions are about an index made elsewhere.
-        questions: those with judgements, and those marked unanswerable.
+        questions: those with judgements, and those that are marked answerable or not.
         qrels: question id -> document id -> grade.
     """
 
@@ -78,7 +78,7 @@ def read_set(argument: str, *, split: str = "test") -> QuestionSet:
     questions = [
         question
         for question in (_question(row, queries) for row in read_lines(queries))
-        if question.id in qrels or question.answerable is False
+        if question.id in qrels or question.answerable is not None
     ]
     name = path.resolve().name + (f":{language}" if language else "")
     return QuestionSet(name, _find(path, f"corpus{infix}.jsonl"), questions, qrels)

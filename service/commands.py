@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import service.feedback_commands
 from store.commands import IndexOption, JsonOption
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from service.wiring import Service
 
 app = typer.Typer()
+app.add_typer(service.feedback_commands.app, name="feedback")
 
 FilterOption = Annotated[
     str | None, typer.Option("--filter", metavar="JSON", help='A metadata filter, as in HTTP: \'{"lang": "en"}\'.')
@@ -209,6 +211,37 @@ def serve(
 
     budgets = False if no_budgets else None
     run(load_settings(ServiceSettings, host=host, port=port, workers=workers, index=index, budgets=budgets))
+
+
+MCP_HELP = """Offer search, answer and fetch as tools of the Model Context Protocol, over stdin and stdout.
+
+A client starts it. Most are told so in JSON, with the whole path of both:
+
+\b
+    {"mcpServers": {"footnote": {
+      "command": "/path/to/footnote",
+      "args": ["mcp", "--index", "/path/to/index"]
+    }}}
+
+A service that runs offers the same at /mcp: {"url": "http://127.0.0.1:8000/mcp"}.
+"""
+
+
+@app.command(help=MCP_HELP)
+def mcp(no_budgets: NoBudgets = False, index: IndexOption = None) -> None:
+    """Offer the tools over stdin and stdout."""
+    from service.http.routes_mcp import is_installed
+    from service.settings import ServiceSettings
+    from store.errors import UsageError
+    from store.settings import load_settings
+
+    if not is_installed():
+        raise UsageError(
+            "the Model Context Protocol is not installed here.", fix='Install it: pip install "footnote[mcp]".'
+        )
+    from service.mcp.stdio import run
+
+    run(load_settings(ServiceSettings, index=index, budgets=False if no_budgets else None))
 
 
 @contextmanager

@@ -199,6 +199,15 @@ class ServiceSettings(IndexSettings):
         "warning", description="info: one line a request, without the question's text"
     )
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
+    feedback: Literal["beside-index", "none"] | Path = Field(
+        "beside-index",
+        description="the SQLite file that ratings are kept in; beside-index: INDEX-feedback.sqlite beside the index"
+        " folder; none: nothing can be rated, and nothing is remembered",
+    )
+    feedback_answers_max: int = Field(
+        1_000, ge=1, description="answers that are remembered, for a day at most, so that they can be rated"
+    )
+    feedback_ratings_max: int = Field(100_000, ge=1, description="ratings that are kept; no more are taken then")
     admin_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="bearer token that /v1/index/reload asks for, if set"
     )
@@ -208,6 +217,16 @@ class ServiceSettings(IndexSettings):
         return self.model_copy(
             update={"vector_cache_entries": 0, "cache_searches": False, "cache_answers": "none", "redis_url": None}
         )
+
+    @property
+    def feedback_file(self) -> Path | None:
+        """Where ratings are kept; None where they are not."""
+        if self.feedback == "none":
+            return None
+        if self.feedback == "beside-index":
+            return self.index.with_name(f"{self.index.name}-feedback.sqlite")
+        assert isinstance(self.feedback, Path)
+        return self.feedback
 
     def stage_budgets(self) -> Budgets:
         """The stage budgets, or none at all."""

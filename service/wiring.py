@@ -28,6 +28,7 @@ from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.inference import Inference
+from service.ratings import Ratings
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
 from service.settings import Fallback, ServiceSettings
@@ -75,6 +76,7 @@ class Service:
         self.tails = [one.tail for one in models if one.tail is not None]
         self._verifier = verifier_of(settings)
         self._weights = _weights(settings)
+        self.ratings = _ratings(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
         self.calibration_error: str | None = None
@@ -172,6 +174,8 @@ class Service:
         self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
         if self._reranker is not None:
             self._reranker.close()
+        if self.ratings is not None:
+            self.ratings.close()
 
     def _swap(self, engine: Engine, snapshot: LocalSnapshot) -> None:
         self.holder.swap(engine, partial(self._close_later, snapshot))
@@ -273,6 +277,14 @@ def _abstain_below(settings: ServiceSettings, calibration: Calibration | None) -
         return settings.abstain_below
     refusing = None if calibration is None else calibration.refusing
     return ABSTAIN_BELOW if refusing is None or refusing.below is None else refusing.below
+
+
+def _ratings(settings: ServiceSettings) -> Ratings | None:
+    """What keeps ratings, where they are kept; no file is opened before it is needed."""
+    path = settings.feedback_file
+    if path is None:
+        return None
+    return Ratings(path, answers_max=settings.feedback_answers_max, ratings_max=settings.feedback_ratings_max)
 
 
 def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,17 +22,20 @@ from service.http.formats.responses import ResponseObject
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
-from service.http.openapi import ok, openai_problems, problems, question_of, text
+from service.http.openapi import body_of, ok, openai_problems, problems, question_of, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.resume import TOKEN_HEADER, Resumption
 from service.http.routes_documents import DocumentRoutes
+from service.http.routes_feedback import FeedbackRoutes, remember
 from service.http.routes_index import IndexRoutes
+from service.http.routes_mcp import McpRoute, is_installed
 from service.http.routes_openai import OpenAIRoutes
 from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
 from service.http.routes_ui import UiRoutes
 from service.http.security import Guard, TrustedProxies
+from service.mcp.tools import Tools
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import UsageError
@@ -50,6 +53,7 @@ _BODY = (
 )
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
 _OTHER_ANSWERS = ("/v1/chat/completions", "/v1/responses", "/v1/chat/ui")
+_MCP_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
@@ -65,18 +69,23 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     caches = CacheCollector([service.inference.counts, *service.caches.counts])
     others = [LoadCollector(list(pools.values()), service.tails), KeptCollector(kept), caches]
     metrics = Metrics(service.holder, lambda: service.degraded is not None, others)
+    remembering = partial(remember, service)
+    mcp = None
+    if is_installed():
+        tools = Tools(service, metrics, pools, remembering, with_source_pages=True)
+        mcp = McpRoute(tools, settings.body_bytes_max)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service, kept),
+        lifespan=_lifespan(service, kept, mcp),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     resumption = Resumption(kept, ping_s)
-    questions = QuestionRoutes(service, metrics, pools, resumption, ping_s)
+    questions = QuestionRoutes(service, metrics, pools, resumption, ping_s, remembering)
     _add_question_routes(app, questions)
     _add_resumption_routes(app, resumption)
     _add_openai_routes(app, OpenAIRoutes(service, questions))
@@ -84,6 +93,10 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics))
+    if service.ratings is not None:
+        _add_feedback_route(app, FeedbackRoutes(service, service.ratings))
+    if mcp is not None:
+        app.add_api_route("/mcp", mcp.mcp, methods=["POST"], response_model=None, include_in_schema=False)
     handle_errors(app)
     by_path = {f"/v1/{name}": pool for name, pool in pools.items()}
     _stand_around(app, settings, metrics, by_path | dict.fromkeys(_OTHER_ANSWERS, pools["answer"]))
@@ -91,11 +104,13 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service, kept: KeptAnswers) -> Any:
+def _lifespan(service: Service, kept: KeptAnswers, mcp: McpRoute | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watcher = Watcher(service)
         await watcher.look()
+        if service.ratings is not None:
+            await asyncio.to_thread(service.ratings.look)
         running = [asyncio.create_task(watcher.run()), asyncio.create_task(kept.run())]
         try:
             yield
@@ -105,6 +120,8 @@ def _lifespan(service: Service, kept: KeptAnswers) -> Any:
                 with suppress(asyncio.CancelledError):
                     await one
             await kept.close()
+            if mcp is not None:
+                await mcp.close()
             await service.caches.close()
             await asyncio.to_thread(service.close)  # it waits for files
 
@@ -133,6 +150,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
                 "x-request-id",
                 "x-request-deadline-ms",
                 TOKEN_HEADER,
+                *_MCP_HEADERS,
             ],
             expose_headers=["x-request-id", "retry-after", TOKEN_HEADER],
         )
@@ -244,6 +262,20 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
         routes.reload,
         {**ok(models.ReloadResponse), **problems("unauthorized", "forbidden-origin", *_INDEX)},
         "POST",
+    )
+
+
+def _add_feedback_route(app: FastAPI, routes: FeedbackRoutes) -> None:
+    app.add_api_route(
+        "/v1/feedback",
+        routes.feedback,
+        methods=["POST"],
+        response_model=None,
+        responses={
+            **ok(models.FeedbackResponse),
+            **problems(*_BODY, "answer-unknown", "overloaded", "feedback-unwritable"),
+        },
+        openapi_extra=body_of(models.FeedbackRequest),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.types import Scope
 
 from service.question import ANYONE
@@ -53,6 +54,13 @@ def exchange_of(request: HTTPConnection | Scope) -> Exchange:
     found = request[_KEY]
     assert isinstance(found, Exchange)
     return found
+
+
+def local_request() -> Request:
+    """Stands for a call that did not come over HTTP: from the program that started this one."""
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    Exchange(secrets.token_hex(12), "", "", None).put(scope)
+    return Request(scope)
 
 
 def public_base(request: HTTPConnection, settings: ServiceSettings) -> str:

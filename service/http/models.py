@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from service.contract import GuardrailMode, Mode
+from service.ratings import COMMENT_CHARS_MAX
 
 VECTOR_MAX = 16_384
 MESSAGES_MAX = 1_000
@@ -81,6 +82,27 @@ class AnswerRequest(Asked):
     guardrail: GuardrailMode | None = Field(
         None, description="withhold unsupported sentences (verified) or flag them; absent: what the service is set to"
     )
+
+
+class FeedbackRequest(Body):
+    """Body of POST /v1/feedback: what somebody thinks of an answer."""
+
+    request_id: str = Field(min_length=1, max_length=64, description="of the answer")
+    rating: Literal["up", "down"]
+    comment: str | None = Field(None, max_length=COMMENT_CHARS_MAX, description="in the person's own words")
+    sentence_index: int | None = Field(
+        None, ge=0, le=100_000, description="the sentence that is meant; absent: the whole answer"
+    )
+
+
+class FeedbackResponse(BaseModel):
+    """A rating that was stored."""
+
+    request_id: str
+    sentence_index: int | None
+    rating: Literal["up", "down"]
+    comment: str | None
+    rated: str = Field(description="when, in UTC")
 
 
 class DocumentResponse(BaseModel):

@@ -41,11 +41,13 @@ REQUESTS: tuple[type[BaseModel], ...] = (
     ChatRequest,
     ResponsesRequest,
     UiRequest,
+    models.FeedbackRequest,
 )
 EVENTS: tuple[type[BaseModel], ...] = (MetaEvent, SourcesEvent, SentenceEvent, WithheldEvent, DegradedEvent)
 RESPONSES: tuple[type[BaseModel], ...] = (
     SearchResponse,
     AnswerResponse,
+    models.FeedbackResponse,
     models.DocumentResponse,
     models.IndexResponse,
     models.ReloadResponse,

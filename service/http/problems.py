@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from service.budget import StageOverrun
 from service.http.exchange import Exchange, exchange_of
+from service.ratings import AnswerUnknown, FeedbackUnwritable, NoSuchSentence
 from store.errors import (
     FootnoteError,
     FormatUnsupported,
@@ -79,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("forbidden-origin", 403, "This origin may not send requests"),
         Kind("not-found", 404, "There is nothing here"),
         Kind("model-not-found", 404, "There is no such model"),
+        Kind("answer-unknown", 404, "No such answer is remembered"),
         Kind("method-not-allowed", 405, "This method is not allowed here"),
         Kind("request-timeout", 408, "The body did not arrive in time"),
         Kind("not-resumable", 409, "Answers cannot be resumed here"),
@@ -100,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("overloaded", 503, "More is asked than can be answered in time"),
         Kind("index-locked", 503, "The index is being written"),
         Kind("write-failed", 507, "The index cannot be written"),
+        Kind("feedback-unwritable", 507, "Ratings cannot be kept"),
         Kind("leg-unavailable", 504, "The retrieval leg asked for is not available"),
         Kind("stage-overrun", 504, "A stage did not end within its budget"),
     )
@@ -117,6 +120,9 @@ OF_ERRORS: Mapping[type[Exception], Kind] = {
     SpaceMismatch: KINDS["space-mismatch"],
     LegUnavailable: KINDS["leg-unavailable"],
     StageOverrun: KINDS["stage-overrun"],
+    AnswerUnknown: KINDS["answer-unknown"],
+    NoSuchSentence: KINDS["invalid-request"],
+    FeedbackUnwritable: KINDS["feedback-unwritable"],
 }
 """The nearest class in an error's ancestry decides."""
 

@@ -34,17 +34,22 @@ _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
 async def read_model(request: Request, model: type[B], bytes_max: int) -> B:
     """The body as a checked model. Raises ProblemError: 415, 413 (counted as it comes in), 400 or 422."""
+    data = await read_body(request, bytes_max)
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise refused(error) from None
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes:
+    """The body, which calls itself JSON. Raises ProblemError: 415, 413 (counted as it comes in) or 408."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
     ):
         found = media_type[:100] or "none"
         raise ProblemError("unsupported-media-type", f"Send content-type: application/json (found: {found}).")
-    data = await _read(request, bytes_max)
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        raise _refused(error) from None
+    return await _read(request, bytes_max)
 
 
 async def _read(request: Request, bytes_max: int) -> bytes:
@@ -64,7 +69,8 @@ async def _read(request: Request, bytes_max: int) -> bytes:
     return bytes(data)
 
 
-def _refused(error: ValidationError) -> ProblemError:
+def refused(error: ValidationError) -> ProblemError:
+    """What is wrong with a body or with a tool's arguments: 400 or 422."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return ProblemError("invalid-json", found[0]["msg"] + ".")

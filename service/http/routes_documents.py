@@ -45,18 +45,8 @@ class DocumentRoutes:
         ] = None,
     ) -> Response:
         """A document with its canonical text."""
-        found = await self._find(canonical(id), version, principals_of(request))
-        header = found.header
-        return json_response(
-            DocumentResponse(
-                id=header.id,
-                version=header.version,
-                title=header.title,
-                url=linkable(header.url),
-                text=found.text,
-                metadata=dict(header.metadata),
-            )
-        )
+        found = await find_document(self._service, canonical(id), version, principals_of(request))
+        return json_response(document_response(found))
 
     async def source_page(
         self,
@@ -69,27 +59,49 @@ class DocumentRoutes:
         numbers = [int(one) if _OFFSET.fullmatch(one) else -1 for one in (start, end)]
         if not re.fullmatch(VERSION, document_version) or not 0 <= numbers[0] < numbers[1]:
             raise ProblemError("not-found", "A source page is /s/<document version>/<start>-<end>.")
-        found = await self._find(None, document_version, principals_of(request))
+        found = await find_document(self._service, None, document_version, principals_of(request))
         if numbers[1] > len(found.text):
             raise ProblemError("not-found", f"The document has {len(found.text)} characters; the span ends after them.")
         return passage_page(found, *numbers)
 
-    async def _find(self, id: str | None, version: str | None, principals: Principals) -> StoredDocument:  # noqa: A002
-        """From the open snapshot, else from a kept one. Who may not read a document is told what a stranger is."""
-        with self._service.holder.lease() as engine:
-            found = await engine.snapshot.document(id=id, version=version, principals=principals)
-            if found is not None:
-                return found
-            if version is None:
-                raise ProblemError("not-found", "No document in the open snapshot has this id.")
-            look = partial(
-                self._service.index.kept_document,
-                id=id,
-                version=version,
-                principals=principals,
-                skip=engine.snapshot.facts.name,
-            )
-            found = await asyncio.get_running_loop().run_in_executor(engine.executor, look)
-        if found is None:
-            raise ProblemError("version-gone", f"No kept snapshot holds document version {version}.")
-        return found
+
+def document_response(found: StoredDocument) -> DocumentResponse:
+    """A document as it leaves."""
+    header = found.header
+    return DocumentResponse(
+        id=header.id,
+        version=header.version,
+        title=header.title,
+        url=linkable(header.url),
+        text=found.text,
+        metadata=dict(header.metadata),
+    )
+
+
+async def find_document(
+    service: Service,
+    id: str | None,  # noqa: A002  # what it is called on the wire
+    version: str | None,
+    principals: Principals,
+) -> StoredDocument:
+    """From the open snapshot, else from a kept one. Who may not read a document is told what a stranger is.
+
+    Raises ProblemError: 404, or 410 where no kept snapshot holds the version.
+    """
+    with service.holder.lease() as engine:
+        found = await engine.snapshot.document(id=id, version=version, principals=principals)
+        if found is not None:
+            return found
+        if version is None:
+            raise ProblemError("not-found", "No document in the open snapshot has this id.")
+        look = partial(
+            service.index.kept_document,
+            id=id,
+            version=version,
+            principals=principals,
+            skip=engine.snapshot.facts.name,
+        )
+        found = await asyncio.get_running_loop().run_in_executor(engine.executor, look)
+    if found is None:
+        raise ProblemError("version-gone", f"No kept snapshot holds document version {version}.")
+    return found

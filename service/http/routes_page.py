@@ -62,7 +62,7 @@ class PageRoutes:
             state=escape(state_of(generation, error)),
             troubled=str(generation is None or error is not None).lower(),
             command=escape(example_command(public_base(request, service.settings)), quote=False),
-            feedback=str(_has(request.app.routes, _FEEDBACK)).lower(),
+            feedback=str(_has(request.app.routes, _FEEDBACK) and not _cannot_be_rated(service)).lower(),
             resumable=str(_has(request.app.routes, _RESUME)).lower(),
             guardrail=service.settings.guardrail,
             example=escape(service.settings.example_question or ""),
@@ -83,3 +83,7 @@ class PageRoutes:
 
 def _has(routes: list[BaseRoute], path: str) -> bool:
     return any(getattr(route, "path", None) == path for route in routes)
+
+
+def _cannot_be_rated(service: Service) -> bool:
+    return service.ratings is not None and service.ratings.trouble is not None

@@ -39,16 +39,24 @@ class QuestionRoutes:
         pools: "search" and "answer", where a request waits for its turn.
         resumption: keeps answers for clients that come back.
         ping_s: seconds between comments on a silent stream.
+        remember: told each whole answer, with its request and the question as it was asked, or as rules made it.
     """
 
     def __init__(
-        self, service: Service, metrics: Metrics, pools: Mapping[str, Pool], resumption: Resumption, ping_s: float
+        self,
+        service: Service,
+        metrics: Metrics,
+        pools: Mapping[str, Pool],
+        resumption: Resumption,
+        ping_s: float,
+        remember: Callable[[Request, str, AnswerResponse], None],
     ) -> None:
         self._service = service
         self._metrics = metrics
         self._pools = pools
         self._resumption = resumption
         self._ping_s = ping_s
+        self._remember = remember
 
     async def search(self, request: Request) -> Response:
         """Ranked passages for a query."""
@@ -106,12 +114,13 @@ class QuestionRoutes:
             deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = answer(question, engine, deadline)
+            told = partial(self._answered, request=request, question=question, place=place)
             if not callable(form):
                 ping_s = None if resumable else self._ping_s
-                stream = await self._stream(request, events, form, lease, place, ping_s)
+                stream = await self._stream(request, events, form, lease, told, ping_s)
                 return await self._resumption.first(stream, request) if resumable else stream
             response = fold(await until_gone(request.receive, _all(events)))
-            self._answered(response, place)
+            told(response)
         return form(response)
 
     async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
@@ -120,10 +129,11 @@ class QuestionRoutes:
         lease.callback(place.leave)
         return place
 
-    def _answered(self, response: AnswerResponse, place: Place) -> None:
+    def _answered(self, response: AnswerResponse, *, request: Request, question: Question, place: Place) -> None:
         if was_worked_on(response.stages):
             place.ended_well()
         self._metrics.answered(response)
+        self._remember(request, question.turns[-1].content if question.turns else question.text, response)
 
     async def _stream(
         self,
@@ -131,7 +141,7 @@ class QuestionRoutes:
         events: AsyncIterator[PipelineEvent],
         frames: Frames,
         lease: ExitStack,
-        place: Place,
+        finished: Callable[[AnswerResponse], None],
         ping_s: float | None,
     ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
@@ -146,7 +156,7 @@ class QuestionRoutes:
             pump,
             exchange_of(request),
             frames=frames,
-            finished=partial(self._answered, place=place),
+            finished=finished,
             release=lease.pop_all().close,
             ping_s=ping_s,
         )

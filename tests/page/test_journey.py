@@ -504,7 +504,48 @@ def test_the_feedback_buttons_are_there_where_the_route_is(open_page, served):
     has_route = watched.page.evaluate(
         "fetch('openapi.json').then((one) => one.json()).then((one) => '/v1/feedback' in one.paths)"
     )
-    assert watched.page.evaluate("document.body.dataset.feedback") == str(has_route).lower()
+    assert watched.page.evaluate("document.body.dataset.feedback") == str(has_route).lower() == "true"
+
+
+def test_a_rating_is_kept_by_the_service_with_what_it_answered(open_page, page_index, shot):
+    from service.ratings import read_ratings
+
+    watched = open_page()
+    page = watched.page
+    watched.ask("Where do parcels go?")
+    watched.settled()
+    page.get_by_role("button", name="Good answer").click()
+    page.get_by_text("Thank you.").wait_for()
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_label("What was wrong?").fill("Zürich is misspelt.")
+    shot(watched, "rating")
+    page.keyboard.press("Enter")
+    page.get_by_label("What was wrong?").wait_for(state="hidden")
+    kept = [
+        one for one in read_ratings(page_index.with_name("index-feedback.sqlite")) if "parcels" in one.answer.question
+    ]
+    assert [(one.rating, one.comment) for one in kept] == [("down", "Zürich is misspelt.")]
+    assert kept[0].answer.verdict == "grounded"
+    assert [sentence.documents for sentence in kept[0].answer.sentences] == [["shop/shipping.md"]]
+
+
+def test_an_answer_that_the_service_no_longer_remembers_is_said_and_the_buttons_stay(open_page, page_index):
+    import sqlite3
+    from contextlib import closing
+
+    watched = open_page()
+    page = watched.page
+    watched.ask("Where do parcels go now?")
+    watched.settled()
+    page.wait_for_timeout(300)  # it is written
+    with closing(sqlite3.connect(page_index.with_name("index-feedback.sqlite"), timeout=10)) as file:
+        file.execute("DELETE FROM answers")
+        file.commit()
+    page.get_by_role("button", name="Good answer").click()
+    page.get_by_text("Not sent: the service no longer remembers this answer.").wait_for()
+    assert page.get_by_role("button", name="Good answer").get_attribute("aria-pressed") == "false"
+    assert all("404" in one for one in watched.wrong)
+    watched.wrong.clear()
 
 
 def test_feedback_is_sent_with_its_request_and_its_comment(open_page, served):

@@ -77,8 +77,8 @@ class Asked:
     def check(self, case: Any) -> None:
         response = case.call(base_url=self.address)
         self.statuses.setdefault(case.operation.label, Counter())[response.status_code] += 1
-        # a schema cannot say all that makes a request acceptable; that what it forbids is refused is looked at, and 413,
-        # which schemathesis does not count as a refusal, is one
+        # a schema cannot say all that makes a request acceptable; that what it forbids is refused is looked at, and
+        # 413, which schemathesis does not count as a refusal, is one
         excluded = [positive_data_acceptance]
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             excluded.append(negative_data_rejection)
