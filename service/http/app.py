@@ -14,7 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
+from service.http.connection import STATE, ConnectionLimits, Connections
 from service.http.edge import Edge, Unforeseen
+from service.http.intake import Intake
 from service.http.load_metrics import LoadCollector
 from service.http.metrics import Metrics
 from service.http.openapi import body_of, ok, problems, text
@@ -46,14 +48,15 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     settings = service.settings
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     load = LoadCollector(list(pools.values()), service.tails)
-    metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
+    connections = Connections(ConnectionLimits.of(settings))
+    metrics = Metrics(service.holder, lambda: service.degraded is not None, [load, connections])
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service),
+        lifespan=_lifespan(service, connections),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
@@ -67,14 +70,14 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service) -> Any:
+def _lifespan(service: Service, connections: Connections) -> Any:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         watcher = Watcher(service)
         await watcher.look()
         watching = asyncio.create_task(watcher.run())
         try:
-            yield
+            yield {STATE: connections}
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -93,6 +96,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             f"setting 'trusted_proxies': {error}.", fix="Give IP addresses, networks such as 10.0.0.0/8, or *."
         ) from error
     app.add_middleware(Unforeseen)
+    app.add_middleware(Intake)
     app.add_middleware(Turnstile, pools=pools)
     if settings.allowed_origins:
         app.add_middleware(

@@ -101,6 +101,7 @@ class QuestionRoutes:
             finished=partial(self._answered, place=place),
             release=lease.pop_all().close,
             ping_s=self._ping_s,
+            send_s=self._service.settings.client_stall_ms / 1000,
         )
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.http.app import create_app
+from service.http.connection import Connection, allow_open_files
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import FootnoteError, UsageError
@@ -23,6 +24,7 @@ from store.settings import load_settings
 
 def run(settings: ServiceSettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises UsageError where the address cannot be had."""
+    allow_open_files()
     listener = _bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     if settings.workers > 1:
@@ -38,6 +40,8 @@ def run(settings: ServiceSettings) -> None:
             timeout_graceful_shutdown=10,
             access_log=False,
             proxy_headers=False,
+            http=Connection,
+            ws="none",
         )
         _announce(settings, port)
         from uvicorn.supervisors import Multiprocess
@@ -53,6 +57,8 @@ def run(settings: ServiceSettings) -> None:
         access_log=False,
         proxy_headers=False,  # the application itself decides whom to believe (trusted_proxies)
         lifespan="on",
+        http=Connection,
+        ws="none",
     )
     _AnnouncingServer(config, service, port).run(sockets=[listener])
 

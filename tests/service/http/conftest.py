@@ -23,6 +23,7 @@ from indexer.build import Request, build
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
 from service.http.app import create_app
+from service.http.connection import Connection
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.index import IndexDirectory
@@ -142,7 +143,15 @@ def _running(app) -> Iterator[Server]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=5, proxy_headers=False)
+        uvicorn.Config(
+            app,
+            log_level="critical",
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+            proxy_headers=False,
+            http=Connection,
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
