@@ -6,16 +6,21 @@ import asyncio
 import logging
 import resource
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, Literal
 
 import httptools
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from service.http.problems import MEDIA_TYPE, ProblemError, problem_of
@@ -65,7 +70,7 @@ class ConnectionLimits:
     head_bytes_max: int = 65_536
     headers_max: int = 100
     pipelined_max: int = 16
-    unsent_bytes_max: int = 128_000_000
+    unsent_bytes_max: int = 64_000_000
 
     @staticmethod
     def of(settings: ServiceSettings) -> ConnectionLimits:
@@ -153,7 +158,10 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive = self._limits.keep_alive_s  # only handed to call_later, which takes parts of seconds
         self._due: asyncio.TimerHandle | None = None  # the head's or the body's end
         self._taking: asyncio.TimerHandle | None = None  # when the client should have taken something
-        self._unsent_before = 0
+        self._under_way_before = 0
+        self._running: RequestResponseCycle | None = None
+        self._deaf = False  # nothing that comes is looked at
+        self._bare_bytes = 0  # of a body that the parser does not read, to come
         self._heads = 0  # complete ones
         self._in_body = False
         self._head_bytes = 0  # of a head that is not complete, as received
@@ -177,6 +185,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
         super().connection_lost(exc)
+        self._nobody_there()  # uvicorn tells the latest request alone, which may wait for the one that runs
         self._all.open -= 1
         self._unset_keepalive_if_required()
         self._forget()
@@ -184,30 +193,8 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes of a request, or of several."""
         self._unset_keepalive_if_required()
-        if self.transport.is_closing():
-            return
-        heads, in_body = self._heads, self._in_body
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            told = cause if isinstance(cause, ProblemError) else None
-            self.refuse(told or ProblemError("invalid-http", "This is no HTTP/1.1 request."))
-            return
-        except httptools.HttpParserUpgrade:
-            pass  # nothing is upgraded to: the request is answered as it is
-        if self.transport.is_closing():
-            return
-        self._head_bytes = 0 if self._heads != heads or self._in_body else self._head_bytes + len(data)
-        if self._head_bytes > self._limits.head_bytes_max:
-            self.refuse(self._too_large())
-        elif in_body and self._in_body and self._heads == heads:
-            self._received_bytes += len(data)
-            beside = self._received_bytes - self._body_bytes
-            if beside > self._limits.head_bytes_max + OVERHEAD_PER_BYTE * self._body_bytes:
-                self.refuse(ProblemError("invalid-http", "The body's chunks hold little but their own sizes."))
-        elif self._due is None and self in self._all.waiting:
-            self._expect_head()
+        while data and not self._deaf and not self.transport.is_closing():
+            data = self._take_bare(data) if self._bare_bytes else self._feed(data)
 
     def pause_writing(self) -> None:
         """The client does not take what is sent as fast as it comes."""
@@ -249,6 +236,10 @@ class Connection(HttpToolsProtocol):
         self._received_bytes = self._body_bytes = 0
         self._all.waiting.pop(self, None)
         self._expect(self._limits.body_s, self._body_is_late)
+        if self.parser.should_upgrade():  # Java's client asks for HTTP/2 so, with every body
+            if any(name == b"transfer-encoding" for name, _ in self.headers):
+                raise ProblemError("invalid-http", "A request that asks for an upgrade may have no chunked body.")
+            self._bare_bytes = next((int(value) for name, value in self.headers if name == b"content-length"), 0)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -257,6 +248,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self._bare_bytes:
+            return
         super().on_message_complete()
         self._in_body = False
         self._expect(None)
@@ -271,37 +264,107 @@ class Connection(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None and not self._in_body:
             self._all.waiting[self] = None
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    # what comes in
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse; what is left is of a body that the parser does not take for one."""
+        heads, in_body = self._heads, self._in_body
+        rest = b""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            told = cause if isinstance(cause, ProblemError) else None
+            self.refuse(told or ProblemError("invalid-http", "This is no HTTP/1.1 request."))
+            return b""
+        if not self._deaf and not self.transport.is_closing():
+            self._count(len(data), began=self._heads != heads, in_body=in_body and self._in_body)
+        return rest
+
+    def _take_bare(self, data: bytes) -> bytes:
+        """The body of a request that asked for another protocol and does not get it; what is left after it."""
+        piece, rest = data[: self._bare_bytes], data[self._bare_bytes :]
+        self._bare_bytes -= len(piece)
+        self.on_body(piece)
+        if not self._bare_bytes:
+            self.on_message_complete()
+        return rest
+
+    def _count(self, size: int, *, began: bool, in_body: bool) -> None:
+        """Bound what the parser keeps to itself: a head, a chunk's extensions, a trailer, without an end."""
+        self._head_bytes = 0 if began or self._in_body else self._head_bytes + size
+        if self._head_bytes > self._limits.head_bytes_max:
+            self.refuse(self._too_large())
+        elif in_body and not began:
+            self._received_bytes += size
+            beside = self._received_bytes - self._body_bytes
+            if beside > self._limits.head_bytes_max + OVERHEAD_PER_BYTE * self._body_bytes:
+                self.refuse(ProblemError("invalid-http", "The body's chunks hold little but their own sizes."))
+        elif self._due is None and self in self._all.waiting:
+            self._expect_head()
+
     # what the limits do
 
     def unsent(self) -> int:
-        """Bytes that the client has not taken."""
+        """Bytes held here that the client has not taken."""
         return self.transport.get_write_buffer_size()
 
+    def _under_way(self) -> int:
+        """Bytes that the client has not taken, wherever they are: the system takes from us a megabyte at a time."""
+        system = bytearray(4)
+        with suppress(OSError):  # gone, or a system that does not tell
+            ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, system)
+        return self.unsent() + int.from_bytes(system, sys.byteorder)
+
     def refuse(self, error: ProblemError) -> None:
-        """Answer with a problem, as far as HTTP allows, and hang up once it was taken."""
+        """Hear no more; answer with a problem once what came before it is answered, and hang up once that was taken."""
         self._all.closed[_OF_SLUG[error.kind.slug]] += 1
         self._forget()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            request_id = secrets.token_hex(12)
-            body = problem_of(error, request_id).model_dump_json(exclude_none=True).encode()
-            kind = error.kind
-            retry = "retry-after: 2\r\n" if kind.slug == "overloaded" else ""
-            head = (
-                f"HTTP/1.1 {kind.status} {kind.title}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
-                f"x-request-id: {request_id}\r\nx-content-type-options: nosniff\r\n{retry}connection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + body)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # whatever it is busy with: nothing can follow this
-            self.cycle.message_event.set()
-        self.pipeline.clear()
+        self._deaf = True
+        running = self._running
+        if running is not None and not running.response_complete:
+            if not self._in_body:
+                self.cycle.keep_alive = False  # nothing is said of what came after it
+                return
+            if self.cycle is not running:
+                self.pipeline.popleft()
+                (self.pipeline[0][0] if self.pipeline else running).keep_alive = False
+                return
+        if running is None or running.response_complete or not running.response_started:
+            self._write_problem(error)
+        self._nobody_there()
         self.transport.close()
         self._expect_taking()
+
+    def _write_problem(self, error: ProblemError) -> None:
+        request_id = secrets.token_hex(12)
+        body = problem_of(error, request_id).model_dump_json(exclude_none=True).encode()
+        kind = error.kind
+        retry = "retry-after: 2\r\n" if kind.slug == "overloaded" else ""
+        head = (
+            f"HTTP/1.1 {kind.status} {kind.title}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\nx-content-type-options: nosniff\r\n{retry}connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+
+    def _nobody_there(self) -> None:
+        """Tell the request that runs that its client is gone, and drop those that wait for it."""
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def hang_up(self, reason: Reason) -> None:
         """End it at once, and what waits for it."""
         self._all.closed[reason] += 1
         self._forget()
+        self._nobody_there()
         self.transport.abort()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -348,14 +411,14 @@ class Connection(HttpToolsProtocol):
         """The client has `stall_s` from now to take something."""
         if self._taking is not None:
             self._taking.cancel()
-        self._unsent_before = self.unsent()
+        self._under_way_before = self._under_way()
         self._all.stalled.setdefault(self)
         self._taking = self.loop.call_later(self._limits.stall_s, self._nothing_taken)
 
     def _nothing_taken(self) -> None:
         self._taking = None
         left = self.unsent()
-        if left and self._unsent_before - left < TAKEN_BYTES_MIN:
+        if left and self._under_way_before - self._under_way() < TAKEN_BYTES_MIN:
             self.hang_up("stalled")
         elif left:
             self._expect_taking()
