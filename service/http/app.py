@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
@@ -39,7 +39,7 @@ _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stag
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
-def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
+def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], None] = lambda: None) -> FastAPI:
     """The ASGI application over a wired service; it opens the index when it starts and closes the service at its end.
 
     A missing or damaged index does not stop it: /healthz answers, /readyz says why not, and the index is opened once
@@ -56,7 +56,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service, connections),
+        lifespan=_lifespan(service, connections, warm),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
@@ -70,11 +70,12 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service, connections: Connections) -> Any:
+def _lifespan(service: Service, connections: Connections, warm: Callable[[], None]) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         watcher = Watcher(service)
         await watcher.look()
+        warm()
         watching = asyncio.create_task(watcher.run())
         try:
             yield {STATE: connections}
