@@ -38,6 +38,7 @@ WAIT_FOR_CONNECTION_S = 1.0
 ANSWER_S_MAX = 30.0
 REFUSED_WAIT_S = 0.1
 """Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
+KEPT_ALIVE_S = 2.0
 PROBE_EVERY_S = 0.1
 
 
@@ -72,7 +73,7 @@ class Connections:
 
     def __init__(self, port: int, most: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
         self._free = asyncio.Semaphore(most)
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
@@ -81,11 +82,11 @@ class Connections:
             await self._free.acquire()
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
-                reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._port)
+                reader, writer = self._kept() or await asyncio.open_connection(HOST, self._port)
                 writer.write(request)
                 status, body, keep = await _answer(reader)
             if keep:
-                self._idle.append((reader, writer))
+                self._idle.append((reader, writer, time.monotonic()))
             else:
                 writer.close()
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
@@ -94,10 +95,17 @@ class Connections:
             self._free.release()
         return status, body
 
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The connection that was used last; those at which the server loses patience soon are left."""
+        if self._idle and time.monotonic() - self._idle[-1][2] > KEPT_ALIVE_S:
+            self.close()
+        return self._idle.pop()[:2] if self._idle else None
+
     def close(self) -> None:
         """Hang up."""
-        for _, writer in self._idle:
+        for _, writer, _ in self._idle:
             writer.close()
+        self._idle.clear()
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:

@@ -67,7 +67,7 @@ def phases(index: Path) -> dict[str, float]:
         took[name] = now - last
         last = now
 
-    import service.http.serve  # noqa: F401  # what is timed
+    import service.http.serve  # what is timed
     from service.http.app import create_app
     from service.settings import ServiceSettings
     from service.wiring import Service

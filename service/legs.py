@@ -74,7 +74,7 @@ async def ask_legs(
         return LegResults(_scores(await dense()), None, vector, [])
     if question.mode == "lexical":
         return LegResults(None, _scores(await lexical()), None, [])
-    found_dense, found_lexical = await asyncio.gather(_caught(dense()), _caught(lexical()))
+    found_dense, found_lexical = await asyncio.gather(_caught(dense), _caught(lexical))
     failures = [one for one in (found_dense, found_lexical) if isinstance(one, Exception)]
     if len(failures) == 2:
         raise failures[0]
@@ -104,10 +104,10 @@ async def fill_dense(snapshot: Snapshot, legs: LegResults) -> dict[str, float]:
     return dense
 
 
-async def _caught(work: Coroutine[Any, Any, T]) -> T | Exception:
+async def _caught(work: Callable[[], Coroutine[Any, Any, T]]) -> T | Exception:
     """The result, or the failure as a value: a leg that fails must not take the other one with it."""
     try:
-        return await work
+        return await work()
     except BROKEN as error:
         return error
 

@@ -109,6 +109,7 @@ class Connections(Collector):
         """Which do not take what was sent, longest first."""
         self.closed: Counter[Reason] = Counter()
         self.open = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def make_room(self) -> bool:
         """Hang up on who waited longest where there are too many; whether there is room then."""
@@ -131,6 +132,10 @@ class Connections(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """For Prometheus."""
+        if self.loop is not None:
+            yield GaugeMetricFamily(
+                "footnote_tasks", "Tasks of the event loop", value=len(asyncio.all_tasks(self.loop))
+            )
         yield GaugeMetricFamily("footnote_connections", "Open connections", value=self.open)
         closed = CounterMetricFamily(
             "footnote_connections_closed", "Connections that the service ended, for what they did", labels=["reason"]
@@ -176,6 +181,7 @@ class Connection(HttpToolsProtocol):
         """A client came."""
         super().connection_made(transport)
         self._all.open += 1
+        self._all.loop = self.loop
         if not self._all.make_room():
             self.refuse(ProblemError("overloaded", "There are too many connections. Come again in a few seconds."))
             return

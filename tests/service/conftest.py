@@ -7,6 +7,7 @@ import dataclasses
 import json
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from indexer.build import Request, build
 from indexer.progress import Silent
@@ -37,6 +38,13 @@ DOCUMENTS = [
     {"id": "lynxes", "title": "Lynxes", "text": "It is not true that the lynx lives in the city. It hunts at dawn."},
     {"id": "plan", "title": "Plan", "text": "The secret otter plan begins on Monday.", "access": ["staff"]},
 ]
+
+
+@pytest.fixture(autouse=True)
+def loop_guard():
+    """Fails whatever reads files or sleeps on an event loop, which all requests share."""
+    with blockbuster_ctx() as guard:
+        yield guard
 
 
 @pytest.fixture(scope="module")

