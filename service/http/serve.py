@@ -80,7 +80,8 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    gc.collect()  # of nothing: from here on it takes little to make a full collection due, and little time to do it,
+    gc.set_threshold(2_000, 10, 10)  # so that what a cancelled request's traceback holds, a snapshot say, goes soon
     sys.setswitchinterval(0.001)
 
 
