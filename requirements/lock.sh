@@ -36,3 +36,4 @@ lock service pyproject.toml --extra llm --extra mcp --extra redis --extra otel
 lock indexer pyproject.toml --extra indexer --extra evaluation --extra llm --extra mcp --extra redis --extra otel
 lock dev pyproject.toml --extra indexer --extra evaluation --extra training --extra llm --extra mcp --extra redis --extra otel --group dev
 lock frontends --group frontends
+lock peers --override requirements/peers.override pyproject.toml --extra indexer --extra evaluation requirements/peers.in

@@ -23,6 +23,7 @@ from store.index import IndexDirectory
 
 HEAD_S, KEEP_ALIVE_S, STALL_S = 1.0, 0.6, 1.0
 IDLE = 10_000
+READERS = 250
 CONNECTIONS_MAX = 2_000
 HOST = b"host: localhost\r\n"
 POST = b"POST /v1/search HTTP/1.1\r\n" + HOST + b"content-type: application/json\r\n"
@@ -384,7 +385,7 @@ def test_slow_readers_are_hung_up_on_and_hold_little_however_many(long_page):
         served.well()
         before, peak, slowest = served.rss_mb(), 0.0, 0.0
         readers = []
-        for _ in range(150):
+        for _ in range(READERS):
             readers.append(served.connect(4_096))
             readers[-1].sendall(request)
         ends = time.monotonic() + 60
@@ -400,11 +401,10 @@ def test_slow_readers_are_hung_up_on_and_hold_little_however_many(long_page):
             time.sleep(0.02)
         for one in readers:
             one.close()
-        print(
-            f"150 readers of {whole / 1e6:.1f} MB: {peak:.0f} MB more at most, /healthz {slowest * 1000:.0f} ms at most"
-        )
-        assert peak < 300, f"{150 * whole / 1e6:.0f} MB if all were held"
-        assert slowest < 1.0
+        held, health_ms = READERS * whole / 1e6, slowest * 1000
+        print(f"{READERS} readers of {held:.0f} MB in all: {peak:.0f} MB more, /healthz {health_ms:.0f} ms at most")
+        assert peak < 350 < held
+        assert slowest < 2.0
     finally:
         served.well()
         assert "Traceback" not in served.stop()
