@@ -169,6 +169,7 @@ class Connection(HttpToolsProtocol):
         self._bare_bytes = 0  # of a body that the parser does not read, to come
         self._heads = 0  # complete ones
         self._in_body = False
+        self._begun = False  # a head that is not complete
         self._head_bytes = 0  # of a head that is not complete, as received
         self._said_bytes = 0  # of the request line, headers and trailers, as parsed
         self._said_headers = 0
@@ -220,6 +221,7 @@ class Connection(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self._said_bytes = self._said_headers = 0
+        self._begun = True
 
     def on_url(self, url: bytes) -> None:
         """A part of the request line."""
@@ -238,6 +240,7 @@ class Connection(HttpToolsProtocol):
             raise ProblemError("overloaded", f"At most {self._limits.pipelined_max} requests wait on one connection.")
         super().on_headers_complete()
         self._heads += 1
+        self._begun = False
         self._in_body = True
         self._received_bytes = self._body_bytes = 0
         self._all.waiting.pop(self, None)
@@ -259,6 +262,9 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._in_body = False
         self._expect(None)
+        if self.cycle.response_complete:  # it was answered before it was whole
+            self._all.waiting[self] = None
+            self._expect_head()
 
     def on_response_complete(self) -> None:
         """A request was answered."""
@@ -269,6 +275,9 @@ class Connection(HttpToolsProtocol):
             self._taken()
         if self.timeout_keep_alive_task is not None and not self._in_body:
             self._all.waiting[self] = None
+            if self._begun:
+                self._unset_keepalive_if_required()
+                self._expect_head()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -401,7 +410,7 @@ class Connection(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._due = None
-        if self._head_bytes:
+        if self._begun or self._head_bytes:
             self.refuse(ProblemError("request-timeout", f"No headers within {self._limits.head_s:g} seconds."))
         else:
             self.hang_up("idle")

@@ -275,6 +275,16 @@ def test_a_body_that_never_ends_is_a_413_and_its_sender_is_hung_up_on_in_the_end
     assert footnote.rss_mb() - before < 20
 
 
+def test_who_is_silent_after_a_body_that_came_late_is_hung_up_on(footnote):
+    """Its request was refused before it was whole; once it is, the connection waits for another as any does."""
+    with footnote.connect() as opened:
+        opened.sendall(b"POST /nowhere HTTP/1.1\r\n" + HOST + b"content-length: 10\r\n\r\n12345")
+        assert opened.recv(65_536).startswith(b"HTTP/1.1 404 ")
+        time.sleep(0.1)
+        opened.sendall(b"67890")
+        received(opened)
+
+
 @pytest.mark.slow
 def test_a_body_that_stops_arriving_is_a_408_and_the_connection_ends(footnote):
     began = time.monotonic()

@@ -30,7 +30,7 @@ def jumping(monkeypatch):
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/answer"])
 def test_a_wall_clock_that_jumps_changes_no_answer_and_no_time(app_over, shared_index, serve, jumping, until, path):
-    server = serve(app_over(shared_index, budgets=True))
+    server = serve(app_over(shared_index))
     until(lambda: len(jumping) > 3)  # the server dates its responses by it
     for _ in range(20):
         response = server.post(path, {"query": "How long do refunds take?", "deadline_ms": 30_000})
