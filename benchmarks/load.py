@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.charts import Line, bar_chart, line_chart
 from evaluation.measures import percentile
 from evaluation.run import index_of
 from evaluation.sets import read_set
@@ -39,6 +40,7 @@ WAIT_FOR_CONNECTION_S = 1.0
 ANSWER_S_MAX = 30.0
 REFUSED_WAIT_S = 0.1
 """Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
+KEPT_ALIVE_S = 2.0
 PROBE_EVERY_S = 0.1
 
 
@@ -73,7 +75,7 @@ class Connections:
 
     def __init__(self, port: int, most: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
         self._free = asyncio.Semaphore(most)
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
@@ -82,11 +84,11 @@ class Connections:
             await self._free.acquire()
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
-                reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._port)
+                reader, writer = self._kept() or await asyncio.open_connection(HOST, self._port)
                 writer.write(request)
                 status, body, keep = await _answer(reader)
             if keep:
-                self._idle.append((reader, writer))
+                self._idle.append((reader, writer, time.monotonic()))
             else:
                 writer.close()
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
@@ -95,10 +97,17 @@ class Connections:
             self._free.release()
         return status, body
 
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The connection that was used last; those at which the server loses patience soon are left."""
+        if self._idle and time.monotonic() - self._idle[-1][2] > KEPT_ALIVE_S:
+            self.close()
+        return self._idle.pop()[:2] if self._idle else None
+
     def close(self) -> None:
         """Hang up."""
-        for _, writer in self._idle:
+        for _, writer, _ in self._idle:
             writer.close()
+        self._idle.clear()
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
@@ -251,46 +260,34 @@ def row(name: str, seen: Seen, slo_ms: float) -> str:
 
 
 def plot(folder: Path, capacity: float, found: Sequence[tuple[float, Seen]], saturated: Seen, slo_ms: float) -> None:
-    """Three pictures. Needs matplotlib."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot as plt
-
+    """Three pictures: percentiles and goodput against offered load, and the stages of the saturated service."""
     folder.mkdir(parents=True, exist_ok=True)
-    offered = [rate for rate, _ in found]
-
-    def picture(name: str, y: str) -> None:
-        plt.xlabel("offered, requests a second")
-        plt.ylabel(y)
-        plt.axvline(capacity, color="#999", linestyle=":", label="capacity of one worker")
-        plt.xscale("log")
-        plt.legend(frameon=False)
-        plt.tight_layout()
-        plt.savefig(folder / name)
-        plt.close()
-
-    plt.figure(figsize=(6.4, 3.6))
-    for share, colour in ((50, "#2a6f97"), (90, "#61a5c2"), (99, "#c1121f")):
-        values = [percentile(seen.accepted_ms or [float("nan")], share) for _, seen in found]
-        plt.plot(offered, values, marker="o", color=colour, label=f"p{share} of accepted")
-    plt.yscale("log")
-    picture("latency.svg", "milliseconds")
-    plt.figure(figsize=(6.4, 3.6))
-    plt.plot(offered, [seen.goodput(slo_ms) for _, seen in found], marker="o", color="#2a6f97", label="goodput")
-    plt.plot(offered, offered, color="#ccc", label="offered")
-    plt.ylim(0, 1.3 * capacity)
-    picture("goodput.svg", f"answered within {slo_ms:.0f} ms, a second")
-    plt.figure(figsize=(6.4, 2.6))
-    names = list(saturated.stages_ms)
-    plt.barh(names, [percentile(saturated.stages_ms[name], 50) for name in names], color="#2a6f97", label="p50")
-    plt.barh(names, [percentile(saturated.stages_ms[name], 99) for name in names], color="#2a6f9733", label="p99")
-    plt.gca().invert_yaxis()
-    plt.xlabel("milliseconds, saturated")
-    plt.legend(frameon=False)
-    plt.tight_layout()
-    plt.savefig(folder / "stages.svg")
-    plt.close()
+    offered, upright = "offered, requests a second", (capacity, "capacity")
+    percentiles = [
+        Line(
+            f"p{share} of accepted",
+            [(rate, percentile(seen.accepted_ms or [float("nan")], share)) for rate, seen in found],
+            colour,
+        )
+        for share, colour in ((50, "#2a6f97"), (90, "#61a5c2"), (99, "#c1121f"))
+    ]
+    goodput = [
+        Line("offered", [(rate, min(rate, 1.2 * capacity)) for rate, _ in found], "#ccc", dots=False),
+        Line("goodput", [(rate, seen.goodput(slo_ms)) for rate, seen in found], "#2a6f97"),
+    ]
+    stages = [
+        (name, percentile(took, 50), percentile(took, 99))
+        for name, took in sorted(saturated.stages_ms.items(), key=lambda one: -percentile(one[1], 50))
+    ]
+    pictures = {
+        "load-latency.svg": line_chart(percentiles, x_name=offered, y_name="milliseconds", log_y=True, upright=upright),
+        "load-goodput.svg": line_chart(
+            goodput, x_name=offered, y_name=f"in {slo_ms:.0f} ms, a second", log_y=False, upright=upright
+        ),
+        "load-stages.svg": bar_chart(stages, x_name="milliseconds, saturated", names=("p50", "p99")),
+    }
+    for name, picture in pictures.items():
+        (folder / name).write_text(picture)
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
     python -m benchmarks.peers ../shared/data/scifact [--questions 100]
 
-A peer that is not installed is left out and said so; they are not ours to ship: langchain-classic, langchain-community,
-rank-bm25, llama-index-core, llama-index-retrievers-bm25, haystack-ai, txtai, lancedb, in an environment that also has
-footnote. Each runs as its own guide for hybrid retrieval without a server has it, in this process, on the set's
-documents whole: BM25 and vectors of the model that Footnote has, ten results of each leg, fused by its own default.
+A peer that is not installed is left out and said so. `bash requirements/peers.sh` makes an environment with all of them
+from a lock; then `PYTHONPATH=. .venv-peers/bin/python -m benchmarks.peers SET`. Each runs as its own guide for hybrid
+retrieval without a server has it, in this process, on the set's documents whole: what it comes with for want of a
+server, in memory or in a file, where each could be pointed at an engine that needs one. BM25 and vectors of the model
+that Footnote has, ten results of each leg, fused by its own default.
 Footnote is asked over HTTP and in this process. Two columns: from the question's text, which each embeds its own way
 (the peers by sentence-transformers, Footnote by ONNX Runtime), and with the question's vector given, so that it is not
 only one runtime against another. Peers take turns, three rounds of all questions each. nDCG@10 says that the answers

@@ -38,3 +38,4 @@ lock build "${same[@]}" --group build
 lock service "${same[@]}" pyproject.toml --extra llm --extra mcp --extra redis --extra otel
 lock indexer "${same[@]}" pyproject.toml --extra indexer --extra evaluation --extra llm --extra mcp --extra redis --extra otel
 lock frontends --group frontends
+lock peers --override requirements/peers.override pyproject.toml --extra indexer --extra evaluation requirements/peers.in

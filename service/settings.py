@@ -47,6 +47,16 @@ class ServiceSettings(IndexSettings):
     allowed_origins: list[str] = Field([], description="CORS origins that may call the API")
     trusted_proxies: list[str] = Field([], description="addresses whose X-Forwarded-* headers are believed")
     body_bytes_max: int = Field(1_000_000, gt=0, description="largest request body")
+    connections_max: int = Field(
+        4_096, ge=1, description="open connections; beyond it whoever waited longest without a request is hung up on"
+    )
+    keep_alive_ms: Milliseconds = Field(5_000, description="longest silence of a connection between two requests")
+    request_head_ms: Milliseconds = Field(
+        10_000, description="longest wait for a request's headers, from the connection or their first byte"
+    )
+    client_stall_ms: Milliseconds = Field(
+        60_000, description="a client that takes nothing of what is sent for so long is hung up on"
+    )
     query_bytes_max: int = Field(64_000, gt=0, description="longest query, in bytes of UTF-8")
     top_k: int = Field(10, ge=1, le=1000, description="passages returned by default")
     dense_weight: float | None = Field(

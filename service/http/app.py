@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache, partial
 from typing import Any
@@ -15,10 +15,12 @@ from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
 from service.http.cache_metrics import CacheCollector
+from service.http.connection import STATE, ConnectionLimits, Connections
 from service.http.edge import Edge, Unforeseen
 from service.http.formats.chat_completions import ChatCompletion
 from service.http.formats.requests import ChatRequest, ResponsesRequest, UiRequest
 from service.http.formats.responses import ResponseObject
+from service.http.intake import Intake
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
@@ -57,7 +59,7 @@ _MCP_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
-def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
+def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], None] = lambda: None) -> FastAPI:
     """The ASGI application over a wired service; it opens the index when it starts and closes the service at its end.
 
     A missing or damaged index does not stop it: /healthz answers, /readyz says why not, and the index is opened once
@@ -66,8 +68,10 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     settings = service.settings
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     kept = open_kept_answers(settings)
+    connections = Connections(ConnectionLimits.of(settings))
+    load = LoadCollector(list(pools.values()), service.tails)
     caches = CacheCollector([service.inference.counts, *service.caches.counts])
-    others = [LoadCollector(list(pools.values()), service.tails), KeptCollector(kept), caches]
+    others = [load, connections, KeptCollector(kept), caches]
     metrics = Metrics(service.holder, lambda: service.degraded is not None, others)
     remembering = partial(remember, service)
     mcp = None
@@ -80,7 +84,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service, kept, mcp),
+        lifespan=_lifespan(service, connections, warm, kept, mcp),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
@@ -104,16 +108,19 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service, kept: KeptAnswers, mcp: McpRoute | None) -> Any:
+def _lifespan(
+    service: Service, connections: Connections, warm: Callable[[], None], kept: KeptAnswers, mcp: McpRoute | None
+) -> Any:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         watcher = Watcher(service)
         await watcher.look()
         if service.ratings is not None:
             await asyncio.to_thread(service.ratings.look)
+        warm()
         running = [asyncio.create_task(watcher.run()), asyncio.create_task(kept.run())]
         try:
-            yield
+            yield {STATE: connections}
         finally:
             for one in running:
                 one.cancel()
@@ -137,6 +144,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             f"setting 'trusted_proxies': {error}.", fix="Give IP addresses, networks such as 10.0.0.0/8, or *."
         ) from error
     app.add_middleware(Unforeseen)
+    app.add_middleware(Intake)
     app.add_middleware(Turnstile, pools=pools)
     if settings.allowed_origins:
         app.add_middleware(

@@ -74,6 +74,7 @@ KINDS: Mapping[str, Kind] = {
     kind.slug: kind
     for kind in (
         Kind("invalid-json", 400, "The body is not JSON"),
+        Kind("invalid-http", 400, "This is not HTTP"),
         Kind("bad-host", 400, "This host name is not served here"),
         Kind("unsupported-parameter", 400, "This parameter cannot be honoured"),
         Kind("unauthorized", 401, "A bearer token is needed"),
@@ -82,7 +83,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("model-not-found", 404, "There is no such model"),
         Kind("answer-unknown", 404, "No such answer is remembered"),
         Kind("method-not-allowed", 405, "This method is not allowed here"),
-        Kind("request-timeout", 408, "The body did not arrive in time"),
+        Kind("request-timeout", 408, "The request did not arrive in time"),
         Kind("not-resumable", 409, "Answers cannot be resumed here"),
         Kind("answer-gone", 410, "This answer is kept no more"),
         Kind("version-gone", 410, "No kept snapshot holds this document version"),
@@ -90,6 +91,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("unsupported-media-type", 415, "The body must be JSON"),
         Kind("invalid-request", 422, "The request cannot be done as asked"),
         Kind("invalid-filter", 422, "The filter cannot be understood"),
+        Kind("head-too-large", 431, "The request's headers are too large"),
         Kind("http-error", 500, "The request failed"),
         Kind("internal", 500, "Something went wrong here"),
         Kind("source-unreadable", 500, "A source cannot be read"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -23,6 +24,10 @@ from store.snapshot import Principals
 from store.text import canonical
 
 VERSION = r"^[0-9a-f]{64}$"
+TURNS = 2
+"""Documents that are read at once: they may be megabytes each, and search needs threads too."""
+LONG_TEXT = 50_000
+"""Code points from which a response is made on a thread; less takes under a millisecond."""
 _OFFSET = re.compile(r"[0-9]{1,12}")
 
 
@@ -35,6 +40,7 @@ class DocumentRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._turns = asyncio.Semaphore(TURNS)
 
     async def document(
         self,
@@ -45,8 +51,9 @@ class DocumentRoutes:
         ] = None,
     ) -> Response:
         """A document with its canonical text."""
-        found = await find_document(self._service, canonical(id), version, principals_of(request))
-        return json_response(document_response(found))
+        async with self._turns:
+            found = await find_document(self._service, canonical(id), version, principals_of(request))
+            return await self._made(found, lambda found: json_response(document_response(found)))
 
     async def source_page(
         self,
@@ -59,10 +66,18 @@ class DocumentRoutes:
         numbers = [int(one) if _OFFSET.fullmatch(one) else -1 for one in (start, end)]
         if not re.fullmatch(VERSION, document_version) or not 0 <= numbers[0] < numbers[1]:
             raise ProblemError("not-found", "A source page is /s/<document version>/<start>-<end>.")
-        found = await find_document(self._service, None, document_version, principals_of(request))
-        if numbers[1] > len(found.text):
-            raise ProblemError("not-found", f"The document has {len(found.text)} characters; the span ends after them.")
-        return passage_page(found, *numbers)
+        async with self._turns:
+            found = await find_document(self._service, None, document_version, principals_of(request))
+            length = len(found.text)
+            if numbers[1] > length:
+                raise ProblemError("not-found", f"The document has {length} characters; the span ends after them.")
+            return await self._made(found, lambda found: passage_page(found, *numbers))
+
+    async def _made(self, found: StoredDocument, make: Callable[[StoredDocument], Response]) -> Response:
+        """The response, a long one made where it does not hold up every other request."""
+        if len(found.text) < LONG_TEXT:
+            return make(found)
+        return await asyncio.get_running_loop().run_in_executor(self._service.executor, make, found)
 
 
 def document_response(found: StoredDocument) -> DocumentResponse:

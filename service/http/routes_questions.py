@@ -159,6 +159,7 @@ class QuestionRoutes:
             finished=finished,
             release=lease.pop_all().close,
             ping_s=ping_s,
+            send_s=self._service.settings.client_stall_ms / 1000,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from service.http.app import create_app
+from service.http.connection import Connection, allow_open_files
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import FootnoteError, UsageError
@@ -24,6 +26,7 @@ from store.settings import load_settings
 
 def run(settings: ServiceSettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises UsageError where the address cannot be had."""
+    allow_open_files()
     listener = _bind(settings.host, settings.port)
     port = listener.getsockname()[1]
     if settings.workers > 1:
@@ -39,6 +42,8 @@ def run(settings: ServiceSettings) -> None:
             timeout_graceful_shutdown=10,
             access_log=False,
             proxy_headers=False,
+            http=Connection,
+            ws="none",
         )
         _announce(settings, port)
         from uvicorn.supervisors import Multiprocess
@@ -48,12 +53,14 @@ def run(settings: ServiceSettings) -> None:
     _log(settings)
     service = Service(settings)
     config = uvicorn.Config(
-        create_app(service),
+        create_app(service, warm=settle),
         log_level="warning",
         timeout_graceful_shutdown=10,
         access_log=False,
         proxy_headers=False,  # the application itself decides whom to believe (trusted_proxies)
         lifespan="on",
+        http=Connection,
+        ws="none",
     )
     _AnnouncingServer(config, service, port).run(sockets=[listener])
 
@@ -62,7 +69,21 @@ def create_from_environment() -> FastAPI:
     """The application of one worker process, from the environment its parent set."""
     settings = load_settings(ServiceSettings)
     _log(settings)
-    return create_app(Service(settings))
+    return create_app(Service(settings), warm=settle)
+
+
+def settle() -> None:
+    """Keep the event loop's waits short from now on.
+
+    A full collection looks at every object there is: with all that importing made some 50 ms, in which nothing is
+    answered. What is there now stays, so it is looked at no more. And a thread that wants to go on while another
+    computes asks for it after a millisecond, not five: the loop asks after each call that may have waited.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()  # of nothing: from here on it takes little to make a full collection due, and little time to do it,
+    gc.set_threshold(2_000, 10, 10)  # so that what a cancelled request's traceback holds, a snapshot say, goes soon
+    sys.setswitchinterval(0.001)
 
 
 class _AnnouncingServer(uvicorn.Server):

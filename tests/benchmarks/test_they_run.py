@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ ANIMALS = list(enumerate(["otter", "heron", "badger"], 5))
 
 def run(*arguments: str) -> str:
     done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -192,7 +193,35 @@ def test_load(tmp_path, small_index):
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
     options = ["--index", str(small_index), "--seconds", "0.5", "--loads", "0.5,3", "--clients", "2"]
-    lines = run("benchmarks.load", str(tmp_path), *options).splitlines()
+    lines = run("benchmarks.load", str(tmp_path), *options, "--plot", str(tmp_path / "plots")).splitlines()
     one_client = next(line.split() for line in lines if "one client" in line)
     assert float(one_client[2]) > 0
     assert sum("offered" in line for line in lines) == 2
+    for name in ("load-latency.svg", "load-goodput.svg", "load-stages.svg"):
+        assert ET.parse(tmp_path / "plots" / name).getroot().tag.endswith("svg")
+
+
+def test_start(small_index):
+    lines = run("benchmarks.start", "--index", str(small_index), "--runs", "1").splitlines()
+    ready, answered = (float(lines[0].partition(name)[2].split()[0]) for name in ("ready ", "first answer "))
+    assert 0 < ready <= answered
+    assert "import the service" in lines[1]
+
+
+def test_a_short_soak():
+    said = run("benchmarks.soak", "--minutes", "0.15", "--rate", "10", "--swap-every", "2", "--growth-max", "1000")
+    assert "errors {}" in said
+    assert said.rstrip().endswith("left at the end: nothing")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_five_minutes_of_mixed_traffic_leave_nothing_behind():
+    """FOOTNOTE_SOAK_MINUTES says how many otherwise; what is not as it should be is an exit status."""
+    print(run("benchmarks.soak", "--minutes", os.environ.get("FOOTNOTE_SOAK_MINUTES", "5"), "--load", "0.7"))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(7_200)
+def test_an_hour_of_mixed_traffic_leaves_nothing_behind():
+    print(run("benchmarks.soak", "--minutes", "60", "--load", "0.7"))

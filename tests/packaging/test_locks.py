@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("build", "service", "indexer", "dev", "frontends")
+LOCKS = ("build", "service", "indexer", "dev", "frontends", "peers")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SERVED = ("llm", "mcp", "redis", "otel")
 """The extras that the service's lock has."""

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from indexer.build import Request, build
 from indexer.progress import Silent
@@ -42,6 +43,13 @@ DOCUMENTS = [
     {"id": "lynxes", "title": "Lynxes", "text": "It is not true that the lynx lives in the city. It hunts at dawn."},
     {"id": "plan", "title": "Plan", "text": "The secret otter plan begins on Monday.", "access": ["staff"]},
 ]
+
+
+@pytest.fixture(autouse=True)
+def loop_guard():
+    """Fails whatever reads files or sleeps on an event loop, which all requests share."""
+    with blockbuster_ctx() as guard:
+        yield guard
 
 
 @pytest.fixture(scope="module")

@@ -64,3 +64,19 @@ def test_a_question_that_cannot_be_weighed_is_not_answered(endings):
 def test_a_sentence_that_cannot_be_checked_does_not_leave(endings):
     told = outcomes(endings, "ground", "answer")
     assert {one.partition(", ")[2] for one in told} == {"abstained, abstained"}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+def test_of_thousands_of_requests_one_in_a_thousand_is_as_late():
+    """`measured` raises where one ends with anything but a valid answer or an error that is documented."""
+    logging.getLogger("footnote").setLevel(logging.CRITICAL)
+    try:
+        with small_index() as engine:
+            found, control = asyncio.run(measured(engine, each=100, deadline_ms=150))
+    finally:
+        logging.getLogger("footnote").setLevel(logging.NOTSET)
+    late, late_control = (percentile(values, 99.9) for values in ([one.overshoot_ms for one in found], control))
+    print(f"{len(found)} requests, late p99.9 {late:.1f} ms; a bare timeout {late_control:.1f} ms")
+    assert len(found) >= 4_000
+    assert late <= LATE_MS_MAX + late_control

@@ -2008,7 +2008,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2117,7 +2117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2348,7 +2348,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIErrorResponse"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2457,7 +2457,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIErrorResponse"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -2662,7 +2662,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;
@@ -3186,7 +3186,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description request-timeout: The body did not arrive in time */
+            /** @description request-timeout: The request did not arrive in time */
             408: {
                 headers: {
                     [name: string]: unknown;

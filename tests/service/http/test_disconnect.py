@@ -74,6 +74,22 @@ def test_a_client_that_leaves_a_json_answer_stops_the_work_at_once(app_over, sha
     until(lambda: app.state.service.holder._current.leases == 0)
 
 
+def test_a_client_that_leaves_with_more_requests_waiting_stops_the_one_that_runs(
+    app_over, shared_index, serve, endless, until
+):
+    """uvicorn alone tells only the last one."""
+    app = app_over(shared_index)
+    body = b'{"query": "q"}'
+    head = (
+        b"POST /v1/answer HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    )
+    opened = serve(app).raw((head % len(body) + body) * 3)
+    assert endless.began.wait(5)
+    opened.close()
+    assert endless.closed.wait(5)
+    until(lambda: app.state.service.holder._current.leases == 0)
+
+
 def test_events_arrive_while_the_answer_is_still_being_made(app_over, shared_index, serve, endless):
     response = serve(app_over(shared_index, ping_s=0.05)).post("/v1/answer", {"query": "q", "stream": True})
     assert response.getheader("transfer-encoding") == "chunked"
