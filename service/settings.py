@@ -36,6 +36,18 @@ class ServiceSettings(IndexSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     workers: int = Field(1, ge=1, description="worker processes")
+    fd: int | None = Field(
+        None, ge=0, description="a listening socket that was inherited, by its number; host and port are its own then"
+    )
+    drain_grace_ms: float = Field(
+        2_000,
+        ge=0,
+        description="after SIGTERM: how long new requests are still answered while /readyz says 503, so that a load"
+        " balancer notices",
+    )
+    drain_limit_ms: float = Field(
+        25_000, ge=0, description="after that: how long running requests and streams may take to finish"
+    )
     public_url: str | None = Field(
         None, description="the address links are made with; absent: what the request came to"
     )

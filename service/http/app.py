@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
+from service.http.drain import Drain, LastCall
 from service.http.edge import Edge, Unforeseen
 from service.http.load_metrics import LoadCollector
 from service.http.metrics import Metrics
@@ -33,7 +34,7 @@ PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
 
 _BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
-_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
+_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded", "draining")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
@@ -57,12 +58,13 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
+    app.state.drain = drain = Drain()
     _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
-    _add_index_routes(app, IndexRoutes(service, metrics))
+    _add_index_routes(app, IndexRoutes(service, metrics, drain))
     handle_errors(app)
-    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()})
+    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()}, drain)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
@@ -84,7 +86,9 @@ def _lifespan(service: Service) -> Any:
     return lifespan
 
 
-def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, pools: Mapping[str, Pool]) -> None:
+def _stand_around(
+    app: FastAPI, settings: ServiceSettings, metrics: Metrics, pools: Mapping[str, Pool], drain: Drain
+) -> None:
     """Middleware, innermost first."""
     try:
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -103,6 +107,7 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             expose_headers=["x-request-id", "retry-after"],
         )
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(LastCall, drain=drain)
     app.add_middleware(Edge, metrics=metrics, proxies=proxies)
 
 
@@ -148,7 +153,7 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
         app.add_api_route(path, endpoint, methods=[method], response_model=None, responses=responses)
 
     add("/healthz", routes.healthz, ok(models.HealthResponse))
-    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing")})
+    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing", "draining")})
     add("/metrics", routes.metrics, {**text("text/plain"), **problems()})
     add("/v1/index", routes.index, {**ok(models.IndexResponse), **problems("index-missing")})
     add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -25,6 +26,7 @@ class Exchange:
         client: the client's address, where known.
         received: monotonic seconds when it came.
         gone: the client left before the response was whole.
+        cut: ends a stream that has begun with its terminal event, which tells the error; None while there is none.
     """
 
     request_id: str
@@ -33,6 +35,7 @@ class Exchange:
     client: str | None
     received: float = field(default_factory=time.monotonic)
     gone: bool = False
+    cut: Callable[[Exception], None] | None = None
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""
