@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
+from service.http.calls import Calls
 from service.http.drain import Drain, LastCall
 from service.http.edge import Edge, Unforeseen
 from service.http.load_metrics import LoadCollector
@@ -48,13 +49,14 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     load = LoadCollector(list(pools.values()), service.tails)
     metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
+    Calls(service.models, metrics)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service),
+        lifespan=_lifespan(service, metrics),
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
@@ -69,18 +71,21 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     return app
 
 
-def _lifespan(service: Service) -> Any:
+def _lifespan(service: Service, metrics: Metrics) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watcher = Watcher(service)
         await watcher.look()
-        watching = asyncio.create_task(watcher.run())
+        tasks = [asyncio.create_task(watcher.run())]
+        if metrics.shared is not None:
+            tasks.append(asyncio.create_task(metrics.shared.run()))
         try:
             yield
         finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for one in tasks:
+                one.cancel()
+                with suppress(asyncio.CancelledError):
+                    await one
             await asyncio.to_thread(service.close)  # it waits for files
 
     return lifespan

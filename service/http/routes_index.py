@@ -56,7 +56,7 @@ class IndexRoutes:
         return json_response(ReadyResponse(generation=generation, degraded=self._degraded()))
 
     async def metrics(self) -> Response:
-        """What Prometheus reads; of this worker process alone."""
+        """What Prometheus reads: totals over all worker processes."""
         return Response(await asyncio.to_thread(self._metrics.render), headers={"content-type": CONTENT_TYPE})
 
     async def index(self) -> Response:

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from service.answer import answer, search
 from service.budget import Deadline
-from service.contract import AnswerResponse, PipelineEvent, SearchResponse, fold
+from service.contract import AnswerResponse, PipelineEvent, SearchResponse, SentenceEvent, fold
 from service.engine import Engine
 from service.http.admission import Place, Pool
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
@@ -67,7 +67,7 @@ class QuestionRoutes:
             question = answer_question(request, asked, settings)
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
             place = await until_gone(request.receive, self._placed(deadline, lease))
-            events = answer(question, engine, deadline)
+            events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
             if asked.stream:
                 return await self._stream(request, events, lease, place)
             response = fold(await until_gone(request.receive, _all(events)))
@@ -107,6 +107,19 @@ class QuestionRoutes:
 def json_response(model: BaseModel) -> Response:
     """A model as it is: it was checked when it was made."""
     return Response(model.model_dump_json(), media_type="application/json")
+
+
+async def heard(
+    events: AsyncIterator[PipelineEvent], exchange: Exchange, metrics: Metrics
+) -> AsyncGenerator[PipelineEvent, None]:
+    """The events as they are; when the first sentence came is noted."""
+    waiting = True
+    async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
+        async for event in open_events:
+            if waiting and isinstance(event, SentenceEvent):
+                waiting = False
+                metrics.first_sentence(exchange.elapsed_ms() / 1000)
+            yield event
 
 
 async def _all(events: AsyncIterator[PipelineEvent]) -> list[PipelineEvent]:

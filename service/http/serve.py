@@ -14,6 +14,7 @@ from service.http.app import create_app
 from service.http.listener import listener_of, notify
 from service.http.log import set_up_logging
 from service.http.server import DrainingServer, leave
+from service.http.shared_metrics import VARIABLE, Folder
 from service.http.supervisor import Supervisor
 from service.settings import ServiceSettings
 from service.wiring import Service
@@ -31,13 +32,19 @@ def run(settings: ServiceSettings) -> int:
     if settings.workers > 1:
         service.close()
         _to_environment(settings)
-        return Supervisor(
-            listener,
-            settings.workers,
-            os.environ,
-            serving=lambda: _serving(settings, port, None),
-            stopping=lambda: notify("STOPPING=1"),
-        ).run()
+        folder = Folder()
+        try:
+            return Supervisor(
+                listener,
+                settings.workers,
+                {**os.environ, VARIABLE: str(folder.path)},
+                serving=lambda: _serving(settings, port, None),
+                stopping=lambda: notify("STOPPING=1"),
+                ended_at_once=folder.remove,
+                died=lambda pid, told_to_end: folder.buried(pid, told_to_end=told_to_end),
+            ).run()
+        finally:
+            folder.remove()
     DrainingServer(
         app, settings, started=lambda: _serving(settings, port, service), stopping=lambda: notify("STOPPING=1")
     ).run(sockets=[listener])

@@ -77,7 +77,8 @@ class Supervisor:
         environment: of each.
         serving: called when every worker serves for the first time.
         stopping: called when told to end.
-        died: called with the process id of each worker that ended, after it did.
+        ended_at_once: called when told a second time, before the process ends where it stands.
+        died: called for each worker that ended with its process id and whether it was told to.
     """
 
     listener: socket.socket
@@ -85,7 +86,8 @@ class Supervisor:
     environment: Mapping[str, str]
     serving: Callable[[], None] = lambda: None
     stopping: Callable[[], None] = lambda: None
-    died: Callable[[int], None] = lambda _: None
+    ended_at_once: Callable[[], None] = lambda: None
+    died: Callable[[int, bool], None] = lambda _, __: None
     _slots: list[_Slot] = field(default_factory=list)
     _leaving: list[Worker] = field(default_factory=list)
     _replacing: list[_Slot] = field(default_factory=list)
@@ -125,6 +127,7 @@ class Supervisor:
         if sig in (signal.SIGTERM, signal.SIGINT):
             if self._ending:
                 self._kill_all()
+                self.ended_at_once()
                 signal.signal(sig, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
                 signal.raise_signal(sig)
@@ -214,7 +217,7 @@ class Supervisor:
 
     def _buried(self, worker: Worker) -> None:
         worker.close()
-        self.died(worker.process.pid)
+        self.died(worker.process.pid, worker.told_to_end)
 
     def _kill_all(self) -> None:
         for one in self._workers():

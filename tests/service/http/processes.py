@@ -173,6 +173,13 @@ class Load:
             connection.close()
 
 
+def wait(condition, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this did not come true in time"
+        time.sleep(0.1)
+
+
 def listening() -> socket.socket:
     """A socket that outlives the processes that serve on it."""
     listener = socket.socket()
