@@ -182,6 +182,11 @@ class ServiceSettings(IndexSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="info: one line a request, without the question's text"
     )
+    log_format: Literal["text", "json"] = Field("text", description="how log lines look: text, or an object a line")
+    log_queries: bool = Field(
+        default=False,
+        description="log what was asked, and what exceptions say in their own words, which may repeat it",
+    )
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
     admin_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="bearer token that /v1/index/reload asks for, if set"

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.exchange import Exchange, exchange_of
+from service.http.log import EXTRA, trace_id_of
 from service.http.metrics import Metrics
 from service.http.problems import problem_response
 from service.http.security import TrustedProxies
@@ -25,7 +26,8 @@ UNMATCHED = "unmatched"
 class Edge:
     """ASGI middleware around everything: makes the exchange, adds headers, logs one line, counts.
 
-    The line has method, route template, status, milliseconds and request id; never a query.
+    The line has method, route template, status, milliseconds and request id, as JSON also what the request came to; a
+    query only where queries are logged.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies) -> None:
@@ -42,6 +44,9 @@ class Edge:
         arrival = self._proxies.arrival(scope, headers)
         exchange = Exchange(_request_id(headers), arrival.scheme, arrival.host, arrival.client)
         exchange.put(scope)
+        trace_id = trace_id_of(headers.get("traceparent"))
+        if trace_id is not None:
+            exchange.noted["trace_id"] = trace_id
         status = 0
         added = [
             (b"x-request-id", exchange.request_id.encode()),
@@ -65,14 +70,19 @@ class Edge:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         took_ms = exchange.elapsed_ms()
         self._metrics.request(scope["method"], route, status, took_ms / 1000)
+        if not log.isEnabledFor(logging.INFO):
+            return
+        method = scope["method"]
+        told = {"request_id": exchange.request_id, "method": method, "route": route, "status": int(status)}
         log.info(
             "%s %s %d %.1f ms %s%s",
-            scope["method"],
+            method,
             route,
             status,
             took_ms,
             exchange.request_id,
             " client gone" if exchange.gone else "",
+            extra={EXTRA: {**told, "ms": round(took_ms, 1), "client_gone": exchange.gone, **exchange.noted}},
         )
 
 

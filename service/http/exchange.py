@@ -27,6 +27,7 @@ class Exchange:
         received: monotonic seconds when it came.
         gone: the client left before the response was whole.
         cut: ends a stream that has begun with its terminal event, which tells the error; None while there is none.
+        noted: what the request's log line tells beside what it always does.
     """
 
     request_id: str
@@ -36,6 +37,7 @@ class Exchange:
     received: float = field(default_factory=time.monotonic)
     gone: bool = False
     cut: Callable[[Exception], None] | None = None
+    noted: dict[str, object] = field(default_factory=dict)
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from functools import partial
 from typing import cast
@@ -17,6 +17,7 @@ from service.contract import AnswerResponse, PipelineEvent, SearchResponse, Sent
 from service.engine import Engine
 from service.http.admission import Place, Pool
 from service.http.exchange import Exchange, exchange_of
+from service.http.log import note
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
@@ -50,6 +51,7 @@ class QuestionRoutes:
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
             response = await until_gone(request.receive, self._searched(question, engine, deadline))
         self._metrics.stages(response.stages, response.degraded)
+        note(exchange_of(request), response, question.text if settings.log_queries else None)
         return json_response(response)
 
     async def _searched(self, question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
@@ -68,10 +70,11 @@ class QuestionRoutes:
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
+            finished = partial(self._answered, place=place, exchange=exchange_of(request))
             if asked.stream:
-                return await self._stream(request, events, lease, place)
+                return await self._stream(request, events, lease, finished)
             response = fold(await until_gone(request.receive, _all(events)))
-            self._answered(response, place)
+            finished(response)
         return json_response(response)
 
     async def _placed(self, deadline: Deadline, lease: ExitStack) -> Place:
@@ -80,12 +83,17 @@ class QuestionRoutes:
         lease.callback(place.leave)
         return place
 
-    def _answered(self, response: AnswerResponse, place: Place) -> None:
+    def _answered(self, response: AnswerResponse, place: Place, exchange: Exchange) -> None:
         place.ended_well()
         self._metrics.answered(response)
+        note(exchange, response, response.query_used if self._service.settings.log_queries else None)
 
     async def _stream(
-        self, request: Request, events: AsyncIterator[PipelineEvent], lease: ExitStack, place: Place
+        self,
+        request: Request,
+        events: AsyncIterator[PipelineEvent],
+        lease: ExitStack,
+        finished: Callable[[AnswerResponse], None],
     ) -> EventStream:
         """Wait for the first event (what fails before it is a problem), then hand the lease on to the stream."""
         pump = Pump(events)
@@ -98,7 +106,7 @@ class QuestionRoutes:
             first,
             pump,
             exchange_of(request),
-            finished=partial(self._answered, place=place),
+            finished=finished,
             release=lease.pop_all().close,
             ping_s=self._ping_s,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import sys
@@ -61,6 +62,10 @@ def _announce(settings: ServiceSettings, port: int, service: Service | None = No
     """Print the address and a question that can be pasted."""
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104  # compared, not bound
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if settings.log_format == "json":  # where lines are read by machines, this is one of them
+        logging.getLogger("footnote.serve").setLevel(logging.INFO)
+        logging.getLogger("footnote.serve").info("listens on %s", base)
+        return
     lines = [f"Footnote listens on {base}"]
     if service is not None and not service.holder.ready:
         lines.append(f"not ready: {service.last_error or 'no snapshot is open'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,7 +14,10 @@ from service.http.log import set_up_logging
 from service.http.server import DrainingServer, leave
 from service.settings import ServiceSettings
 from service.wiring import Service
+from store.errors import FootnoteError
 from store.settings import load_settings
+
+log = logging.getLogger("footnote.serve")
 
 STARTED = b"1"
 
@@ -36,7 +40,15 @@ def main() -> None:
         os.write(status_fd, STARTED)
         os.close(status_fd)
 
-    DrainingServer(create_app(Service(settings)), settings, started=started).run(sockets=[listener])
+    try:
+        server = DrainingServer(create_app(Service(settings)), settings, started=started)
+    except FootnoteError as error:
+        log.error("%s", error)  # noqa: TRY400  # it says what is wrong and what to do
+        sys.exit(1)
+    except Exception:
+        log.exception("this worker cannot start")
+        sys.exit(1)
+    server.run(sockets=[listener])
     leave()
 
 
