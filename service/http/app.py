@@ -61,6 +61,7 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     )
     app.state.service = service
     app.state.drain = drain = Drain()
+    app.state.metrics = metrics
     _add_question_routes(app, QuestionRoutes(service, metrics, pools, ping_s))
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
