@@ -187,6 +187,12 @@ class ServiceSettings(IndexSettings):
         default=False,
         description="log what was asked, and what exceptions say in their own words, which may repeat it",
     )
+    otel: bool = Field(
+        default=False,
+        description="send traces to an OpenTelemetry collector; where it is, and what is sampled, say the standard"
+        " OTEL_... variables. Needs footnote[otel]",
+    )
+    otel_content: bool = Field(default=False, description="put what was asked into traces")
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
     admin_token: Annotated[SecretStr, Field(min_length=1)] | None = Field(
         None, description="bearer token that /v1/index/reload asks for, if set"

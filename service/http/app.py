@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from service.contract import AnswerResponse, SearchResponse
@@ -27,6 +28,7 @@ from service.http.routes_index import IndexRoutes
 from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
 from service.http.security import Guard, TrustedProxies
+from service.http.tracing import Tracing, open_tracing
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import UsageError
@@ -34,13 +36,24 @@ from store.errors import UsageError
 PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
 
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""Of the framework's own: it would put exceptions' words, and so queries, into spans and logs (tracing.py does not)."""
+
 _BODY = ("invalid-json", "forbidden-origin", "body-too-large", "unsupported-media-type", "invalid-request")
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded", "draining")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
-def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
+def create_app(service: Service, *, ping_s: float = PING_S, tracing: Tracing | None = None) -> FastAPI:
     """The ASGI application over a wired service; it opens the index when it starts and closes the service at its end.
+
+    `tracing` absent: as it is set.
 
     A missing or damaged index does not stop it: /healthz answers, /readyz says why not, and the index is opened once
     it is there. Raises UsageError for settings that make no sense.
@@ -49,15 +62,17 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     pools = open_pools(settings, with_chat_model=bool(service.tails))
     load = LoadCollector(list(pools.values()), service.tails)
     metrics = Metrics(service.holder, lambda: service.degraded is not None, [load])
-    Calls(service.models, metrics)
+    tracing = tracing or open_tracing(settings)
+    Calls(service.models, metrics, tracing)
     app = FastAPI(
         title="Footnote",
         version=openapi.API_VERSION,
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service, metrics),
+        lifespan=_lifespan(service, metrics, tracing),
         generate_unique_id_function=lambda route: route.name,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.service = service
     app.state.drain = drain = Drain()
@@ -67,12 +82,12 @@ def create_app(service: Service, *, ping_s: float = PING_S) -> FastAPI:
     _add_page_routes(app, PageRoutes(service))
     _add_index_routes(app, IndexRoutes(service, metrics, drain))
     handle_errors(app)
-    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()}, drain)
+    _stand_around(app, settings, metrics, {f"/v1/{name}": pool for name, pool in pools.items()}, drain, tracing)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
 
-def _lifespan(service: Service, metrics: Metrics) -> Any:
+def _lifespan(service: Service, metrics: Metrics, tracing: Tracing | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watcher = Watcher(service)
@@ -88,12 +103,19 @@ def _lifespan(service: Service, metrics: Metrics) -> Any:
                 with suppress(asyncio.CancelledError):
                     await one
             await asyncio.to_thread(service.close)  # it waits for files
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 
 
 def _stand_around(
-    app: FastAPI, settings: ServiceSettings, metrics: Metrics, pools: Mapping[str, Pool], drain: Drain
+    app: FastAPI,
+    settings: ServiceSettings,
+    metrics: Metrics,
+    pools: Mapping[str, Pool],
+    drain: Drain,
+    tracing: Tracing | None,
 ) -> None:
     """Middleware, innermost first."""
     try:
@@ -114,7 +136,7 @@ def _stand_around(
         )
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(LastCall, drain=drain)
-    app.add_middleware(Edge, metrics=metrics, proxies=proxies)
+    app.add_middleware(Edge, metrics=metrics, proxies=proxies, tracing=tracing)
 
 
 def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:

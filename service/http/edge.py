@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.exchange import Exchange, exchange_of
 from service.http.log import EXTRA, trace_id_of
-from service.http.metrics import Metrics
+from service.http.metrics import Metrics, known_method
 from service.http.problems import problem_response
 from service.http.security import TrustedProxies
+from service.http.tracing import Tracing
 
 log = logging.getLogger("footnote.http")
 
@@ -30,8 +31,9 @@ class Edge:
     query only where queries are logged.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies, tracing: Tracing | None = None) -> None:
         self._app = app
+        self._tracing = tracing
         self._metrics = metrics
         self._proxies = proxies
 
@@ -47,6 +49,11 @@ class Edge:
         trace_id = trace_id_of(headers.get("traceparent"))
         if trace_id is not None:
             exchange.noted["trace_id"] = trace_id
+        if self._tracing is not None:
+            method = known_method(scope["method"])
+            exchange.trace = self._tracing.request(method, scope["path"], headers, exchange.request_id)
+            if exchange.trace is not None:
+                exchange.noted["trace_id"] = exchange.trace.trace_id
         status = 0
         added = [
             (b"x-request-id", exchange.request_id.encode()),
@@ -70,6 +77,8 @@ class Edge:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         took_ms = exchange.elapsed_ms()
         self._metrics.request(scope["method"], route, status, took_ms / 1000)
+        if exchange.trace is not None:
+            exchange.trace.end(known_method(scope["method"]), route, int(status))
         if not log.isEnabledFor(logging.INFO):
             return
         method = scope["method"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -12,6 +13,9 @@ from starlette.types import Scope
 from service.question import ANYONE
 from service.settings import ServiceSettings
 from store.snapshot import Principals
+
+if TYPE_CHECKING:
+    from service.http.tracing import RequestTrace
 
 _KEY = "footnote.exchange"
 
@@ -28,6 +32,7 @@ class Exchange:
         gone: the client left before the response was whole.
         cut: ends a stream that has begun with its terminal event, which tells the error; None while there is none.
         noted: what the request's log line tells beside what it always does.
+        trace: its spans; None while it is not traced.
     """
 
     request_id: str
@@ -38,6 +43,7 @@ class Exchange:
     gone: bool = False
     cut: Callable[[Exception], None] | None = None
     noted: dict[str, object] = field(default_factory=dict)
+    trace: RequestTrace | None = None
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""

@@ -52,11 +52,13 @@ def handler_of(settings: ServiceSettings, stream: TextIO) -> logging.Handler:
 
 
 def note(exchange: Exchange, response: AnswerResponse | SearchResponse, query: str | None) -> None:
-    """Have the request's line tell what became of it.
+    """Have the request's line, and its trace, tell what became of it.
 
     Args:
         query: only where queries are logged.
     """
+    if exchange.trace is not None:
+        exchange.trace.became(response)
     noted = exchange.noted
     noted["generation"] = response.generation
     noted["stages"] = {known_stage(one.name): one.took_ms for one in response.stages}

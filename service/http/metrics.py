@@ -122,7 +122,7 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is a path template."""
-        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        self._requests.labels(known_method(method), route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def stages(self, reports: Iterable[StageReport], degraded: Iterable[str]) -> None:
@@ -158,6 +158,11 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus reads. Blocking."""
         return generate_latest(self._registry) if self.shared is None else self.shared.render()
+
+
+def known_method(method: str) -> str:
+    """A request's method, "other" for one that nobody serves."""
+    return method if method in _METHODS else "other"
 
 
 def known_stage(name: str) -> str:

@@ -49,6 +49,7 @@ class QuestionRoutes:
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            _traced(request, question, engine)
             response = await until_gone(request.receive, self._searched(question, engine, deadline))
         self._metrics.stages(response.stages, response.degraded)
         note(exchange_of(request), response, question.text if settings.log_queries else None)
@@ -68,6 +69,7 @@ class QuestionRoutes:
             engine = lease.enter_context(self._service.holder.lease())
             question = answer_question(request, asked, settings)
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            _traced(request, question, engine)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
             finished = partial(self._answered, place=place, exchange=exchange_of(request))
@@ -115,6 +117,12 @@ class QuestionRoutes:
 def json_response(model: BaseModel) -> Response:
     """A model as it is: it was checked when it was made."""
     return Response(model.model_dump_json(), media_type="application/json")
+
+
+def _traced(request: Request, question: Question, engine: Engine) -> None:
+    trace = exchange_of(request).trace
+    if trace is not None:
+        trace.asked(question.text, engine)
 
 
 async def heard(
