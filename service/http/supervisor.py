@@ -19,6 +19,8 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 _TICK_S = 0.2
 _BACKOFF_S = 0.25  # after the first failed start; twice as much after each further one in a row
 _BACKOFF_S_MAX = 30.0
+START_S_MAX = 300.0
+"""A worker that does not serve after so long is taken to hang."""
 FAILED_STARTS_MAX = 4
 """Starts that may fail in a row while no worker serves, before this is given up."""
 
@@ -32,12 +34,14 @@ class Worker:
         status: where it tells that it serves; closed, and -1, once that is known.
         serves: whether it told.
         told_to_end: whether it was.
+        began: when it was started; monotonic seconds.
     """
 
     process: subprocess.Popen[bytes]
     status: int
     serves: bool = False
     told_to_end: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     def tell(self, sig: int) -> None:
         """Pass a signal on."""
@@ -50,6 +54,8 @@ class Worker:
         if self.status >= 0 and select.select([self.status], [], [], 0)[0]:
             self.serves = bool(os.read(self.status, 1))
             self.close()
+        if not self.serves and time.monotonic() - self.began > START_S_MAX and self.process.poll() is None:
+            self.process.kill()
 
     def close(self) -> None:
         """Release what belongs to it."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import json
 import os
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -204,7 +207,7 @@ def test_replacing_all_workers_under_load_fails_no_request(shared_index, tmp_pat
         before = {worker.pid for worker in one.workers()}
         with Load(one.port) as load:
             one.tell(HUP)
-            until(lambda: len(one.workers()) == 2 and not before & {worker.pid for worker in one.workers()}, 40)
+            until(lambda: len(one.workers()) == 2 and not before & {worker.pid for worker in one.workers()}, 90)
             time.sleep(0.3)
         assert load.failures == []
         assert load.answered > 50
@@ -221,3 +224,51 @@ def test_what_is_no_listening_socket_is_refused(shared_index, tmp_path):
             assert "socket" in one.log
             assert "Traceback" not in one.log
             one.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_systemds_socket_is_served_and_it_is_told_when(shared_index, tmp_path, workers):
+    address = str(tmp_path / "notify")
+    with processes.listening() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(40)
+        port, fd = listener.getsockname()[1], listener.fileno()
+        serve = f"{sys.executable} -m footnote serve --index {shared_index} --port 1 --workers {workers}"
+        one = subprocess.Popen(
+            ["bash", "-c", f"export LISTEN_PID=$$ LISTEN_FDS=1; exec {serve} 3<&{fd}"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(processes.ROOT),
+                "NOTIFY_SOCKET": address,
+                "FOOTNOTE_DRAIN_GRACE_MS": "0",
+            },
+            pass_fds=(fd,),
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            assert manager.recv(100) == b"READY=1"
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            assert fetch(connection, "GET", "/readyz")[0] == 200
+            connection.close()
+            one.send_signal(TERM)
+            assert manager.recv(100) == b"STOPPING=1"
+            assert one.wait(20) == 0
+        finally:
+            one.kill()
+            one.wait(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.3, 1.5, 2.5])
+def test_told_to_end_while_it_starts_it_ends_and_leaves_nothing(shared_index, tmp_path, after_s):
+    one = Footnote(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=0)
+    time.sleep(after_s)
+    workers = one.workers()
+    one.tell(TERM)
+
+    assert one.ended() in (0, -TERM)
+    assert [worker.pid for worker in workers if alive(worker)] == []
+    assert "Traceback" not in one.log
+    one.close()
