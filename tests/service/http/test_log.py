@@ -20,8 +20,10 @@ REPLY = {"pieces": ["Refunds take 14 days [1]."]}
 
 
 @pytest.fixture
-def logged(monkeypatch, shared_index):
+def logged(monkeypatch, shared_index, caplog):
     """Sets up a log; returns its stream. Everything there is goes in, debug lines too."""
+    caplog.set_level(logging.DEBUG, "uvicorn.error")  # a server of another test may have set it up for itself
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}-environment")
     root, added = logging.getLogger(), []
     level = root.level
@@ -179,7 +181,9 @@ def test_uvicorns_lines_and_warnings_are_objects_too(logged):
     finally:
         logging.captureWarnings(capture=False)
 
-    assert [one["logger"] for one in lines(stream)] == ["uvicorn.error", "py.warnings"]
+    found = {one["logger"]: one["message"] for one in lines(stream)}
+    assert found["uvicorn.error"] == "Exception in ASGI application"
+    assert "UserWarning: careful" in found["py.warnings"]
 
 
 @pytest.mark.parametrize(
