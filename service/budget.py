@@ -15,6 +15,9 @@ Clock = Callable[[], float]
 
 T = TypeVar("T")
 
+StageWatcher = Callable[[str, float | None, float, float, StageOutcome], None]
+"""Is told of every stage that ended: name, budget in ms, when it began and ended by the clock, outcome."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
@@ -60,6 +63,7 @@ class Deadline:
         self.clock = clock
         self._end = None if total_ms is None else clock() + total_ms / 1000
         self._stages: dict[str, StageReport] = {}
+        self.watcher: StageWatcher | None = None
 
     def left_ms(self) -> float | None:
         """Milliseconds left, never below 0; None for no limit."""
@@ -78,7 +82,10 @@ class Deadline:
 
         A stage that runs more than once (ground, for each sentence) is one entry: times added, the worst outcome kept.
         """
-        took_ms = (self.clock() - started) * 1000
+        ended = self.clock()
+        if self.watcher is not None:
+            self.watcher(name, budget_ms, started, ended, outcome)
+        took_ms = (ended - started) * 1000
         before = self._stages.get(name)
         if before is not None:
             took_ms += before.took_ms

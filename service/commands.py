@@ -201,16 +201,27 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.", show_default="8000")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="1")] = None,
+    fd: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="NUMBER", help="Serve on this inherited listening socket.", show_default=False),
+    ] = None,
     no_budgets: NoBudgets = False,
     index: IndexOption = None,
 ) -> None:
-    """Serve the HTTP API. A new snapshot is noticed, verified, warmed and swapped in without a restart."""
+    """Serve the HTTP API. A new snapshot is noticed, verified, warmed and swapped in without a restart.
+
+    SIGTERM or Ctrl-C: what runs is finished, then it ends; a second one ends it at once. SIGHUP, with several workers:
+    these are replaced one by one.
+    """
     from service.http.serve import run
     from service.settings import ServiceSettings
     from store.settings import load_settings
 
     budgets = False if no_budgets else None
-    run(load_settings(ServiceSettings, host=host, port=port, workers=workers, index=index, budgets=budgets))
+    settings = load_settings(
+        ServiceSettings, host=host, port=port, workers=workers, fd=fd, index=index, budgets=budgets
+    )
+    raise typer.Exit(run(settings))
 
 
 MCP_HELP = """Offer search, answer and fetch as tools of the Model Context Protocol, over stdin and stdout.

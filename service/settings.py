@@ -37,6 +37,18 @@ class ServiceSettings(IndexSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     workers: int = Field(1, ge=1, description="worker processes")
+    fd: int | None = Field(
+        None, ge=0, description="a listening socket that was inherited, by its number; host and port are its own then"
+    )
+    drain_grace_ms: float = Field(
+        2_000,
+        ge=0,
+        description="after SIGTERM: how long new requests are still answered while /readyz says 503, so that a load"
+        " balancer notices",
+    )
+    drain_limit_ms: float = Field(
+        25_000, ge=0, description="after that: how long running requests and streams may take to finish"
+    )
     public_url: str | None = Field(
         None, description="the address links are made with; absent: what the request came to"
     )
@@ -208,6 +220,17 @@ class ServiceSettings(IndexSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="info: one line a request, without the question's text"
     )
+    log_format: Literal["text", "json"] = Field("text", description="how log lines look: text, or an object a line")
+    log_queries: bool = Field(
+        default=False,
+        description="log what was asked, and what exceptions say in their own words, which may repeat it",
+    )
+    otel: bool = Field(
+        default=False,
+        description="send traces to an OpenTelemetry collector; where it is, and what is sampled, say the standard"
+        " OTEL_... variables. Needs footnote[otel]",
+    )
+    otel_content: bool = Field(default=False, description="put what was asked into traces")
     example_question: str | None = Field(None, description="the question printed at start; absent: one about a title")
     feedback: Literal["beside-index", "none"] | Path = Field(
         "beside-index",

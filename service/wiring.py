@@ -70,7 +70,7 @@ class Service:
         self.caches = open_caches(settings, time.monotonic)
         self.last_error: str | None = None
         self._reranker = _reranker(settings)
-        models = _chat_models(settings)
+        self.models = models = _chat_models(settings)
         self._generator: Generator = Chain([*models, Extractive()]) if models else Extractive()
         self._rewriter = _rewriter(settings, models)
         self.tails = [one.tail for one in models if one.tail is not None]

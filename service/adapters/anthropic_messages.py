@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -21,7 +22,9 @@ class AnthropicMessages(ChatModel):
 
     provider = "anthropic"
 
-    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
+    async def _ask(
+        self, asked: Prompt, tokens_max: int, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Any]:
         held_to: dict[str, Any] = {}
         if asked.sources and self._grammar == "json_schema":
             schema = json_schema(asked.sources)
@@ -32,6 +35,7 @@ class AnthropicMessages(ChatModel):
             messages=[{"role": "user", "content": asked.user}],
             max_tokens=tokens_max,
             stream=True,
+            extra_headers=headers,
             **held_to,
         )
         return stream

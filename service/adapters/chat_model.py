@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from service.adapters.generator import Ended, EndReason, FailureReason, GeneratorFailed, Piece
 from service.adapters.grammar import GrammarKind, PlainText, SentencesJson
@@ -35,6 +35,25 @@ class Said:
     completion_tokens: int | None = None
 
 
+class WatchedCall(Protocol):
+    """One call, as somebody watches it. `headers` go with it."""
+
+    headers: Mapping[str, str]
+
+    def first_text(self) -> None:
+        """There is text; told with every piece of it."""
+
+    def ended(self, outcome: str, end: Ended | None) -> None:
+        """It is over: "ok", "left" (nobody wanted it any more), or the reason of its failure."""
+
+
+class CallWatcher(Protocol):
+    """Is told of every call, retries and second ones included."""
+
+    def began(self, model: ChatModel, tokens_max: int) -> WatchedCall:
+        """A call begins."""
+
+
 class ChatModel(ABC):
     """Knows the order of a call; a provider knows how it is asked and what its items say.
 
@@ -56,9 +75,12 @@ class ChatModel(ABC):
         self._limits = limits
         self._grammar = grammar
         self.tail = tail
+        self.watcher: CallWatcher | None = None
 
     @abstractmethod
-    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
+    async def _ask(
+        self, asked: Prompt, tokens_max: int, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Any]:
         """Begin the call: the stream of its items, which closes the connection when it is left."""
 
     @abstractmethod
@@ -111,7 +133,31 @@ class ChatModel(ABC):
         return self.tail.run(lambda: self._call(asked, tokens_max, first_by), first_by)
 
     async def _call(self, asked: Prompt, tokens_max: int, first_by: float) -> AsyncGenerator[str | Ended, None]:
-        """One call. Raises GeneratorFailed."""
+        """One call, watched where somebody watches. Raises GeneratorFailed."""
+        if self.watcher is None:
+            async with aclosing(self._unwatched(asked, tokens_max, first_by, {})) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        watched = self.watcher.began(self, tokens_max)
+        outcome, end = "left", None
+        try:
+            async with aclosing(self._unwatched(asked, tokens_max, first_by, watched.headers)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Ended):
+                        outcome, end = "ok", piece
+                    else:
+                        watched.first_text()
+                    yield piece
+        except GeneratorFailed as error:
+            outcome = error.reason
+            raise
+        finally:
+            watched.ended(outcome, end)
+
+    async def _unwatched(
+        self, asked: Prompt, tokens_max: int, first_by: float, headers: Mapping[str, str]
+    ) -> AsyncGenerator[str | Ended, None]:
         clock = asyncio.get_running_loop().time
         end = clock() + self._limits.total_ms / 1000
         limit, over = _nearer(first_by, "first_text_timeout", end)
@@ -120,7 +166,7 @@ class ChatModel(ABC):
         ended = False
         try:
             async with asyncio.timeout_at(limit):
-                stream = await self._ask(asked, tokens_max)
+                stream = await self._ask(asked, tokens_max, headers)
             async with stream as items:
                 while True:
                     async with asyncio.timeout_at(limit):

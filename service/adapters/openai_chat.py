@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -20,13 +21,16 @@ class OpenAIChat(ChatModel):
 
     provider = "openai"
 
-    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:
+    async def _ask(
+        self, asked: Prompt, tokens_max: int, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Any]:
         stream: AbstractAsyncContextManager[Any] = await self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "system", "content": asked.system}, {"role": "user", "content": asked.user}],
             max_tokens=tokens_max,
             temperature=0,
             stream=True,
+            extra_headers=headers,
             stream_options={"include_usage": True},
             **self._held_to(asked),
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,12 @@ class Script(ChatModel):
         self._particular = [one for one in replies if one.when is not None]
         self._in_turn = itertools.cycle([one for one in replies if one.when is None])
 
-    async def _ask(self, asked: Prompt, tokens_max: int) -> AbstractAsyncContextManager[Any]:  # noqa: ARG002
+    async def _ask(
+        self,
+        asked: Prompt,
+        tokens_max: int,  # noqa: ARG002  # it says what it was told to
+        headers: Mapping[str, str],  # noqa: ARG002
+    ) -> AbstractAsyncContextManager[Any]:
         question = asked.question.casefold()
         reply = next((one for one in self._particular if (one.when or "").casefold() in question), None)
         return aclosing(_said(reply or next(self._in_turn, Reply(pieces=[]))))

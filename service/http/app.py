@@ -9,13 +9,16 @@ from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
 from service.http.admission import Pool, Turnstile, open_pools
 from service.http.cache_metrics import CacheCollector
+from service.http.calls import Calls
 from service.http.connection import STATE, ConnectionLimits, Connections
+from service.http.drain import Drain, LastCall
 from service.http.edge import Edge, Unforeseen
 from service.http.formats.chat_completions import ChatCompletion
 from service.http.formats.requests import ChatRequest, ResponsesRequest, UiRequest
@@ -37,6 +40,7 @@ from service.http.routes_page import PageRoutes
 from service.http.routes_questions import QuestionRoutes
 from service.http.routes_ui import UiRoutes
 from service.http.security import Guard, TrustedProxies
+from service.http.tracing import Tracing, open_tracing
 from service.mcp.tools import Tools
 from service.settings import ServiceSettings
 from service.wiring import Service
@@ -44,6 +48,15 @@ from store.errors import UsageError
 
 PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
+
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""Of the framework's own: it would put exceptions' words, and so queries, into spans and logs (tracing.py does not)."""
 
 _BODY = (
     "invalid-json",
@@ -53,14 +66,22 @@ _BODY = (
     "unsupported-media-type",
     "invalid-request",
 )
-_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded")
+_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded", "draining")
 _OTHER_ANSWERS = ("/v1/chat/completions", "/v1/responses", "/v1/chat/ui")
 _MCP_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
-def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], None] = lambda: None) -> FastAPI:
+def create_app(
+    service: Service,
+    *,
+    ping_s: float = PING_S,
+    warm: Callable[[], None] = lambda: None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
     """The ASGI application over a wired service; it opens the index when it starts and closes the service at its end.
+
+    `tracing` absent: as it is set.
 
     A missing or damaged index does not stop it: /healthz answers, /readyz says why not, and the index is opened once
     it is there. Raises UsageError for settings that make no sense.
@@ -73,6 +94,8 @@ def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], N
     caches = CacheCollector([service.inference.counts, *service.caches.counts])
     others = [load, connections, KeptCollector(kept), caches]
     metrics = Metrics(service.holder, lambda: service.degraded is not None, others)
+    tracing = tracing or open_tracing(settings)
+    Calls(service.models, metrics, tracing)
     remembering = partial(remember, service)
     mcp = None
     if is_installed():
@@ -84,10 +107,13 @@ def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], N
         description="A retrieval service whose answers can be checked.",
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan(service, connections, warm, kept, mcp),
+        lifespan=_lifespan(service, connections, warm, kept, mcp, metrics, tracing),
         generate_unique_id_function=lambda route: route.name,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.service = service
+    app.state.drain = drain = Drain()
+    app.state.metrics = metrics
     resumption = Resumption(kept, ping_s)
     questions = QuestionRoutes(service, metrics, pools, resumption, ping_s, remembering)
     _add_question_routes(app, questions)
@@ -96,20 +122,26 @@ def create_app(service: Service, *, ping_s: float = PING_S, warm: Callable[[], N
     _add_ui_routes(app, UiRoutes(service, questions))
     _add_document_routes(app, DocumentRoutes(service))
     _add_page_routes(app, PageRoutes(service))
-    _add_index_routes(app, IndexRoutes(service, metrics))
+    _add_index_routes(app, IndexRoutes(service, metrics, drain))
     if service.ratings is not None:
         _add_feedback_route(app, FeedbackRoutes(service, service.ratings))
     if mcp is not None:
         app.add_api_route("/mcp", mcp.mcp, methods=["POST"], response_model=None, include_in_schema=False)
     handle_errors(app)
-    by_path = {f"/v1/{name}": pool for name, pool in pools.items()}
-    _stand_around(app, settings, metrics, by_path | dict.fromkeys(_OTHER_ANSWERS, pools["answer"]))
+    by_path = {f"/v1/{name}": pool for name, pool in pools.items()} | dict.fromkeys(_OTHER_ANSWERS, pools["answer"])
+    _stand_around(app, settings, metrics, by_path, drain, tracing)
     app.openapi = cache(lambda: openapi.document(app))  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
 
 def _lifespan(
-    service: Service, connections: Connections, warm: Callable[[], None], kept: KeptAnswers, mcp: McpRoute | None
+    service: Service,
+    connections: Connections,
+    warm: Callable[[], None],
+    kept: KeptAnswers,
+    mcp: McpRoute | None,
+    metrics: Metrics,
+    tracing: Tracing | None,
 ) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -119,6 +151,8 @@ def _lifespan(
             await asyncio.to_thread(service.ratings.look)
         warm()
         running = [asyncio.create_task(watcher.run()), asyncio.create_task(kept.run())]
+        if metrics.shared is not None:
+            running.append(asyncio.create_task(metrics.shared.run()))
         try:
             yield {STATE: connections}
         finally:
@@ -131,11 +165,20 @@ def _lifespan(
                 await mcp.close()
             await service.caches.close()
             await asyncio.to_thread(service.close)  # it waits for files
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 
 
-def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, pools: Mapping[str, Pool]) -> None:
+def _stand_around(
+    app: FastAPI,
+    settings: ServiceSettings,
+    metrics: Metrics,
+    pools: Mapping[str, Pool],
+    drain: Drain,
+    tracing: Tracing | None,
+) -> None:
     """Middleware, innermost first."""
     try:
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -163,7 +206,8 @@ def _stand_around(app: FastAPI, settings: ServiceSettings, metrics: Metrics, poo
             expose_headers=["x-request-id", "retry-after", TOKEN_HEADER],
         )
     app.add_middleware(Guard, settings=settings)
-    app.add_middleware(Edge, metrics=metrics, proxies=proxies)
+    app.add_middleware(LastCall, drain=drain)
+    app.add_middleware(Edge, metrics=metrics, proxies=proxies, tracing=tracing)
 
 
 def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
@@ -262,7 +306,7 @@ def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
         app.add_api_route(path, endpoint, methods=[method], response_model=None, responses=responses)
 
     add("/healthz", routes.healthz, ok(models.HealthResponse))
-    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing")})
+    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing", "draining")})
     add("/metrics", routes.metrics, {**text("text/plain"), **problems()})
     add("/v1/index", routes.index, {**ok(models.IndexResponse), **problems("index-missing")})
     add(

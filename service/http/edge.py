@@ -11,9 +11,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.exchange import OPENAI_PATHS, Exchange, exchange_of
-from service.http.metrics import Metrics
+from service.http.log import EXTRA, trace_id_of
+from service.http.metrics import Metrics, known_method
 from service.http.problems import problem_response
 from service.http.security import TrustedProxies
+from service.http.tracing import Tracing
 
 log = logging.getLogger("footnote.http")
 
@@ -26,11 +28,13 @@ UNMATCHED = "unmatched"
 class Edge:
     """ASGI middleware around everything: makes the exchange, adds headers, logs one line, counts.
 
-    The line has method, route template, status, milliseconds and request id; never a query.
+    The line has method, route template, status, milliseconds and request id, as JSON also what the request came to; a
+    query only where queries are logged.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: TrustedProxies, tracing: Tracing | None = None) -> None:
         self._app = app
+        self._tracing = tracing
         self._metrics = metrics
         self._proxies = proxies
 
@@ -49,6 +53,14 @@ class Edge:
             speaks_openai=scope["path"].startswith(OPENAI_PATHS),
         )
         exchange.put(scope)
+        trace_id = trace_id_of(headers.get("traceparent"))
+        if trace_id is not None:
+            exchange.noted["trace_id"] = trace_id
+        if self._tracing is not None:
+            method = known_method(scope["method"])
+            exchange.trace = self._tracing.request(method, scope["path"], headers, exchange.request_id)
+            if exchange.trace is not None:
+                exchange.noted["trace_id"] = exchange.trace.trace_id
         status = 0
         added = [
             (b"x-request-id", exchange.request_id.encode()),
@@ -72,14 +84,21 @@ class Edge:
         route = getattr(scope.get("route"), "path", UNMATCHED)
         took_ms = exchange.elapsed_ms()
         self._metrics.request(scope["method"], route, status, took_ms / 1000)
+        if exchange.trace is not None:
+            exchange.trace.end(known_method(scope["method"]), route, int(status))
+        if not log.isEnabledFor(logging.INFO):
+            return
+        method = scope["method"]
+        told = {"request_id": exchange.request_id, "method": method, "route": route, "status": int(status)}
         log.info(
             "%s %s %d %.1f ms %s%s",
-            scope["method"],
+            method,
             route,
             status,
             took_ms,
             exchange.request_id,
             " client gone" if exchange.gone else "",
+            extra={EXTRA: {**told, "ms": round(took_ms, 1), "client_gone": exchange.gone, **exchange.noted}},
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Scope
@@ -12,6 +14,9 @@ from starlette.types import Scope
 from service.question import ANYONE
 from service.settings import ServiceSettings
 from store.snapshot import Principals
+
+if TYPE_CHECKING:
+    from service.http.tracing import RequestTrace
 
 _KEY = "footnote.exchange"
 
@@ -30,6 +35,9 @@ class Exchange:
         received: monotonic seconds when it came.
         gone: the client left before the response was whole.
         speaks_openai: whether errors have OpenAI's shape.
+        cut: ends a stream that has begun with its terminal event, which tells the error; None while there is none.
+        noted: what the request's log line tells beside what it always does.
+        trace: its spans; None while it is not traced.
     """
 
     request_id: str
@@ -39,6 +47,9 @@ class Exchange:
     received: float = field(default_factory=time.monotonic)
     gone: bool = False
     speaks_openai: bool = False
+    cut: Callable[[Exception], None] | None = None
+    noted: dict[str, object] = field(default_factory=dict)
+    trace: RequestTrace | None = None
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request came."""

@@ -102,6 +102,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("answers-unreachable", 503, "Where answers are kept cannot be asked"),
         Kind("stopping", 503, "The service is being stopped"),
         Kind("overloaded", 503, "More is asked than can be answered in time"),
+        Kind("draining", 503, "This process is stopping"),
         Kind("index-locked", 503, "The index is being written"),
         Kind("write-failed", 507, "The index cannot be written"),
         Kind("feedback-unwritable", 507, "Ratings cannot be kept"),
@@ -233,7 +234,7 @@ def log_problem(error: BaseException, problem: Problem) -> None:
     """One line for a foreseen 5xx, the whole trace for an unforeseen error, nothing for the caller's own mistakes."""
     if problem.type == KINDS["internal"].type:
         log.error("request %s failed unexpectedly", problem.request_id, exc_info=error)
-    elif problem.type == KINDS["overloaded"].type:
+    elif problem.type in (KINDS["overloaded"].type, KINDS["draining"].type):
         log.debug("request %s: %s", problem.request_id, problem.title)  # the metrics count them: they come in crowds
     elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request %s: %s: %s", problem.request_id, problem.title, problem.detail)

@@ -138,7 +138,10 @@ def deadline_of(request: Request, asked_ms: float | None, engine: Engine, own_ms
     limits = [max(limit - passed_ms, 0.0) for limit in (asked_ms, header_ms) if limit is not None]
     if own_ms is not None:
         limits.append(own_ms)
-    return Deadline(engine.clock, min(limits, default=None))
+    deadline = Deadline(engine.clock, min(limits, default=None))
+    if exchange.trace is not None:
+        deadline.watcher = exchange.trace.stage
+    return deadline
 
 
 def _header_ms(request: Request) -> float | None:

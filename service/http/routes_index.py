@@ -9,6 +9,7 @@ from dataclasses import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.http.drain import Drain, draining
 from service.http.metrics import CONTENT_TYPE, Metrics
 from service.http.models import (
     HealthResponse,
@@ -31,10 +32,12 @@ class IndexRoutes:
     Args:
         service: whose state it is.
         metrics: what /metrics shows.
+        drain: whether the process is stopping.
     """
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
+    def __init__(self, service: Service, metrics: Metrics, drain: Drain) -> None:
         self._service = service
+        self._drain = drain
         self._metrics = metrics
         self._version = package_version()
 
@@ -43,7 +46,9 @@ class IndexRoutes:
         return json_response(HealthResponse(version=self._version))
 
     async def readyz(self) -> Response:
-        """Whether a snapshot is open and warm."""
+        """Whether a snapshot is open and warm, and the process is not stopping."""
+        if self._drain.begun:
+            raise draining()
         generation = self._service.holder.generation
         if generation is None:
             why = self._service.last_error or "No snapshot is open yet."
@@ -51,7 +56,7 @@ class IndexRoutes:
         return json_response(ReadyResponse(generation=generation, degraded=self._degraded()))
 
     async def metrics(self) -> Response:
-        """What Prometheus reads; of this worker process alone."""
+        """What Prometheus reads: totals over all worker processes."""
         return Response(await asyncio.to_thread(self._metrics.render), headers={"content-type": CONTENT_TYPE})
 
     async def index(self) -> Response:

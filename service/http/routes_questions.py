@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from service.answer import answer, search
 from service.budget import Deadline
-from service.contract import AnswerResponse, PipelineEvent, SearchResponse, fold
+from service.contract import AnswerResponse, PipelineEvent, SearchResponse, SentenceEvent, fold
 from service.engine import Engine
 from service.http.admission import Place, Pool
-from service.http.exchange import exchange_of
+from service.http.exchange import Exchange, exchange_of
+from service.http.log import note
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, SearchRequest
 from service.http.questions import answer_question, deadline_of, read_model, search_question
@@ -65,8 +66,10 @@ class QuestionRoutes:
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            _traced(request, question, engine)
             response = await until_gone(request.receive, self._searched(question, engine, deadline))
         self._metrics.stages(response.stages, response.degraded)
+        note(exchange_of(request), response, question.text if settings.log_queries else None)
         return json_response(response)
 
     async def _searched(self, question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
@@ -112,8 +115,9 @@ class QuestionRoutes:
             engine = lease.enter_context(self._service.holder.lease())
             question, form = question_of(engine), form_of(engine)
             deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
+            _traced(request, question, engine)
             place = await until_gone(request.receive, self._placed(deadline, lease))
-            events = answer(question, engine, deadline)
+            events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
             told = partial(self._answered, request=request, question=question, place=place)
             if not callable(form):
                 ping_s = None if resumable else self._ping_s
@@ -134,6 +138,7 @@ class QuestionRoutes:
             place.ended_well()
         self._metrics.answered(response)
         self._remember(request, question.turns[-1].content if question.turns else question.text, response)
+        note(exchange_of(request), response, response.query_used if self._service.settings.log_queries else None)
 
     async def _stream(
         self,
@@ -166,6 +171,25 @@ class QuestionRoutes:
 def json_response(model: BaseModel) -> Response:
     """A model as it is: it was checked when it was made."""
     return Response(model.model_dump_json(), media_type="application/json")
+
+
+def _traced(request: Request, question: Question, engine: Engine) -> None:
+    trace = exchange_of(request).trace
+    if trace is not None:
+        trace.asked(question.text, engine)
+
+
+async def heard(
+    events: AsyncIterator[PipelineEvent], exchange: Exchange, metrics: Metrics
+) -> AsyncGenerator[PipelineEvent, None]:
+    """The events as they are; when the first sentence came is noted."""
+    waiting = True
+    async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
+        async for event in open_events:
+            if waiting and isinstance(event, SentenceEvent):
+                waiting = False
+                metrics.first_sentence(exchange.elapsed_ms() / 1000)
+            yield event
 
 
 async def _all(events: AsyncIterator[PipelineEvent]) -> list[PipelineEvent]:

@@ -79,6 +79,7 @@ class Pump:
 
     def __init__(self, events: AsyncIterator[PipelineEvent]) -> None:
         self._queue: asyncio.Queue[PipelineEvent | Exception | None] = asyncio.Queue(1)
+        self._cut: Exception | None = None
         self._task = asyncio.create_task(self._run(events))
 
     async def next(self) -> PipelineEvent | None:
@@ -87,6 +88,11 @@ class Pump:
         if isinstance(item, Exception):
             raise item
         return item
+
+    def cut(self, error: Exception) -> None:
+        """Stop the work; the reader meets this error after what was already there."""
+        self._cut = error
+        self._task.cancel()
 
     async def close(self) -> None:
         """Stop the work and wait until it has stopped."""
@@ -100,6 +106,10 @@ class Pump:
                     await self._queue.put(event)
         except Exception as error:  # noqa: BLE001  # handed to the reader, which raises it
             await self._queue.put(error)
+        except asyncio.CancelledError:
+            if self._cut is None:
+                raise
+            await self._queue.put(self._cut)
         else:
             await self._queue.put(None)
 
@@ -146,6 +156,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
         """Send the stream until it ends or the client leaves."""
+        self._exchange.cut = self._pump.cut
         try:
             await until_gone(receive, send_chunks(send, self, self.chunks(), self._send_s))
         except (OSError, ClientDisconnect):

@@ -168,6 +168,31 @@ def test_workers_are_told_what_the_command_line_said():
         patch.undo()
 
 
+def test_workers_are_told_secrets_as_they_are():
+    from service.http.serve import _to_environment
+    from service.settings import ServiceSettings
+
+    given = {
+        "index": Path("data/index"),
+        "generator": "openai",
+        "generator_model": "m",
+        "generator_api_key": "key-1",
+        "admin_token": "key-2",
+        "generator_fallbacks": [{"generator": "scripted", "script": Path("some/file"), "api_key": "key-3"}],
+    }
+    patch = pytest.MonkeyPatch()
+    patch.setattr(os, "environ", {})
+    try:
+        _to_environment(ServiceSettings(**given))
+        told = dict(os.environ)
+    finally:
+        patch.undo()
+
+    assert (told["FOOTNOTE_GENERATOR_API_KEY"], told["FOOTNOTE_ADMIN_TOKEN"]) == ("key-1", "key-2")
+    assert json.loads(told["FOOTNOTE_GENERATOR_FALLBACKS"])[0]["api_key"] == "key-3"
+    assert json.loads(told["FOOTNOTE_GENERATOR_FALLBACKS"])[0]["script"] == "some/file"
+
+
 def test_a_source_that_went_empty_is_refused_and_nothing_is_lost(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("Otters sleep.")

@@ -253,7 +253,7 @@ export interface paths {
         };
         /**
          * Readyz
-         * @description Whether a snapshot is open and warm.
+         * @description Whether a snapshot is open and warm, and the process is not stopping.
          */
         get: operations["readyz"];
         put?: never;
@@ -273,7 +273,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description What Prometheus reads; of this worker process alone.
+         * @description What Prometheus reads: totals over all worker processes.
          */
         get: operations["metrics"];
         put?: never;
@@ -2053,7 +2053,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2171,7 +2171,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2384,7 +2384,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIErrorResponse"];
                 };
             };
-            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2493,7 +2493,7 @@ export interface operations {
                     "application/json": components["schemas"]["OpenAIErrorResponse"];
                 };
             };
-            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2707,7 +2707,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time */
+            /** @description index-missing: There is no index to answer from, overloaded: More is asked than can be answered in time, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2975,7 +2975,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description index-missing: There is no index to answer from */
+            /** @description index-missing: There is no index to answer from, draining: This process is stopping */
             503: {
                 headers: {
                     [name: string]: unknown;
