@@ -197,6 +197,7 @@ def test_load(tmp_path, small_index):
     one_client = next(line.split() for line in lines if "one client" in line)
     assert float(one_client[2]) > 0
     assert sum("offered" in line for line in lines) == 2
+
     for name in ("load-latency.svg", "load-goodput.svg", "load-stages.svg"):
         assert ET.parse(tmp_path / "plots" / name).getroot().tag.endswith("svg")
 
@@ -225,3 +226,15 @@ def test_five_minutes_of_mixed_traffic_leave_nothing_behind():
 @pytest.mark.timeout(7_200)
 def test_an_hour_of_mixed_traffic_leaves_nothing_behind():
     print(run("benchmarks.soak", "--minutes", "60", "--load", "0.7"))
+
+
+def test_search_profile(tmp_path, small_index):
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "d", "title": "", "text": "Otters sleep."}) + "\n")
+    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "otter"}) + "\n")
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    lines = run("benchmarks.search_profile", str(tmp_path), "--index", str(small_index)).splitlines()
+    parts = {line[:50].strip(): float(line[50:]) for line in lines[1:]}
+    assert parts["dense leg"] > 0
+    assert parts["reading the results"] > 0
+    assert 0 < parts["event loop"] < parts["whole, without a socket"]
