@@ -12,22 +12,17 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
-from service.contract import AnswerResponse, SearchResponse
-from service.http import models, openapi
+from service.http import openapi, routing
 from service.http.admission import Pool, Turnstile, open_pools
 from service.http.cache_metrics import CacheCollector
 from service.http.calls import Calls
 from service.http.connection import STATE, ConnectionLimits, Connections
 from service.http.drain import Drain, LastCall
 from service.http.edge import Edge, Unforeseen
-from service.http.formats.chat_completions import ChatCompletion
-from service.http.formats.requests import ChatRequest, ResponsesRequest, UiRequest
-from service.http.formats.responses import ResponseObject
 from service.http.intake import Intake
 from service.http.kept import KeptAnswers, open_kept_answers
 from service.http.load_metrics import KeptCollector, LoadCollector
 from service.http.metrics import Metrics
-from service.http.openapi import body_of, ok, openai_problems, problems, question_of, text
 from service.http.problems import handle_errors
 from service.http.reload import Watcher
 from service.http.resume import TOKEN_HEADER, Resumption
@@ -58,18 +53,8 @@ _NO_TELEMETRY: TelemetryConfig = {
 }
 """Of the framework's own: it would put exceptions' words, and so queries, into spans and logs (tracing.py does not)."""
 
-_BODY = (
-    "invalid-json",
-    "forbidden-origin",
-    "request-timeout",
-    "body-too-large",
-    "unsupported-media-type",
-    "invalid-request",
-)
-_QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded", "draining")
 _OTHER_ANSWERS = ("/v1/chat/completions", "/v1/responses", "/v1/chat/ui")
 _MCP_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
-_INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
 
 
 def create_app(
@@ -116,15 +101,15 @@ def create_app(
     app.state.metrics = metrics
     resumption = Resumption(kept, ping_s)
     questions = QuestionRoutes(service, metrics, pools, resumption, ping_s, remembering)
-    _add_question_routes(app, questions)
-    _add_resumption_routes(app, resumption)
-    _add_openai_routes(app, OpenAIRoutes(service, questions))
-    _add_ui_routes(app, UiRoutes(service, questions))
-    _add_document_routes(app, DocumentRoutes(service))
-    _add_page_routes(app, PageRoutes(service))
-    _add_index_routes(app, IndexRoutes(service, metrics, drain))
+    routing.add_question_routes(app, questions)
+    routing.add_resumption_routes(app, resumption)
+    routing.add_openai_routes(app, OpenAIRoutes(service, questions))
+    routing.add_ui_routes(app, UiRoutes(service, questions))
+    routing.add_document_routes(app, DocumentRoutes(service))
+    routing.add_page_routes(app, PageRoutes(service))
+    routing.add_index_routes(app, IndexRoutes(service, metrics, drain))
     if service.ratings is not None:
-        _add_feedback_route(app, FeedbackRoutes(service, service.ratings))
+        routing.add_feedback_route(app, FeedbackRoutes(service, service.ratings))
     if mcp is not None:
         app.add_api_route("/mcp", mcp.mcp, methods=["POST"], response_model=None, include_in_schema=False)
     handle_errors(app)
@@ -208,129 +193,3 @@ def _stand_around(
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(LastCall, drain=drain)
     app.add_middleware(Edge, metrics=metrics, proxies=proxies, tracing=tracing)
-
-
-def _add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
-    app.add_api_route(
-        "/v1/search",
-        routes.search,
-        methods=["POST"],
-        response_model=None,
-        responses={**ok(SearchResponse), **problems(*_QUESTION)},
-        openapi_extra=question_of(models.SearchRequest),
-    )
-    app.add_api_route(
-        "/v1/answer",
-        routes.answer,
-        methods=["POST"],
-        response_model=None,
-        responses={**ok(AnswerResponse, stream=openapi.NATIVE_STREAM), **problems(*_QUESTION, "not-resumable")},
-        openapi_extra=question_of(models.AnswerRequest),
-    )
-
-
-def _add_resumption_routes(app: FastAPI, routes: Resumption) -> None:
-    app.add_api_route(
-        "/v1/answers/{request_id}/events",
-        routes.events,
-        response_model=None,
-        responses={
-            **ok(None, stream=openapi.NATIVE_STREAM),
-            204: {"description": "The client has all events"},
-            **problems("not-found", "not-resumable", "answer-gone", "invalid-request", "answers-unreachable"),
-        },
-    )
-
-
-def _add_openai_routes(app: FastAPI, routes: OpenAIRoutes) -> None:
-    refused = openai_problems(*_QUESTION, "model-not-found", "unsupported-parameter")
-    app.add_api_route(
-        "/v1/chat/completions",
-        routes.chat_completions,
-        methods=["POST"],
-        response_model=None,
-        responses={**ok(ChatCompletion, stream=openapi.CHAT_STREAM), **refused},
-        openapi_extra=question_of(ChatRequest),
-    )
-    app.add_api_route(
-        "/v1/responses",
-        routes.responses,
-        methods=["POST"],
-        response_model=None,
-        responses={**ok(ResponseObject, stream=openapi.RESPONSES_STREAM), **refused},
-        openapi_extra=question_of(ResponsesRequest),
-    )
-    missing = openai_problems("index-missing", "model-not-found")
-    app.add_api_route(
-        "/v1/models",
-        routes.models,
-        response_model=None,
-        responses={**ok(models.ModelList), **openai_problems("index-missing")},
-    )
-    app.add_api_route(
-        "/v1/models/{model}", routes.model, response_model=None, responses={**ok(models.ModelCard), **missing}
-    )
-
-
-def _add_ui_routes(app: FastAPI, routes: UiRoutes) -> None:
-    app.add_api_route(
-        "/v1/chat/ui",
-        routes.chat_ui,
-        methods=["POST"],
-        response_model=None,
-        responses={**ok(None, stream=openapi.UI_STREAM), **problems(*_QUESTION)},
-        openapi_extra=question_of(UiRequest),
-    )
-
-
-def _add_document_routes(app: FastAPI, routes: DocumentRoutes) -> None:
-    app.add_api_route(
-        "/v1/documents/{id:path}",
-        routes.document,
-        response_model=None,
-        responses={
-            **ok(models.DocumentResponse),
-            **problems("not-found", "version-gone", "invalid-request", "index-missing"),
-        },
-    )
-    app.add_api_route(
-        "/s/{document_version}/{start}-{end}",
-        routes.source_page,
-        response_model=None,
-        responses={**text("text/html"), **problems("not-found", "version-gone", "index-missing")},
-    )
-
-
-def _add_index_routes(app: FastAPI, routes: IndexRoutes) -> None:
-    def add(path: str, endpoint: Any, responses: openapi.Responses, method: str = "GET") -> None:
-        app.add_api_route(path, endpoint, methods=[method], response_model=None, responses=responses)
-
-    add("/healthz", routes.healthz, ok(models.HealthResponse))
-    add("/readyz", routes.readyz, {**ok(models.ReadyResponse), **problems("index-missing", "draining")})
-    add("/metrics", routes.metrics, {**text("text/plain"), **problems()})
-    add("/v1/index", routes.index, {**ok(models.IndexResponse), **problems("index-missing")})
-    add(
-        "/v1/index/reload",
-        routes.reload,
-        {**ok(models.ReloadResponse), **problems("unauthorized", "forbidden-origin", *_INDEX)},
-        "POST",
-    )
-
-
-def _add_feedback_route(app: FastAPI, routes: FeedbackRoutes) -> None:
-    app.add_api_route(
-        "/v1/feedback",
-        routes.feedback,
-        methods=["POST"],
-        response_model=None,
-        responses={
-            **ok(models.FeedbackResponse),
-            **problems(*_BODY, "answer-unknown", "overloaded", "feedback-unwritable"),
-        },
-        openapi_extra=body_of(models.FeedbackRequest),
-    )
-
-
-def _add_page_routes(app: FastAPI, routes: PageRoutes) -> None:
-    app.add_api_route("/", routes.home, response_model=None, responses={**text("text/html"), **problems()})
-    app.add_api_route("/page/{build}/{name:path}", routes.file, response_model=None, include_in_schema=False)

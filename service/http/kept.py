@@ -19,6 +19,7 @@ from typing import Any
 
 from service.adapters.answer_log import AnswerGone, AnswerLog, AnswersUnreachable, Batch, SharedAnswers
 from service.adapters.redis_answers import open_redis_answers
+from service.http.drain import draining
 from service.http.problems import ProblemError, problem_of
 from service.http.sse import EventStream, frame
 from service.settings import ServiceSettings
@@ -250,7 +251,7 @@ class KeptAnswers:
                     answer.append(one)
             answer.end()
         except asyncio.CancelledError:
-            self._close_with(answer, ProblemError("stopping", "The service is being stopped."), request_id)
+            self._close_with(answer, draining(), request_id)
             raise
         except ProblemError as error:
             self._close_with(answer, error, request_id)

@@ -100,7 +100,6 @@ KINDS: Mapping[str, Kind] = {
         Kind("space-mismatch", 500, "Two embedding spaces would be mixed"),
         Kind("index-missing", 503, "There is no index to answer from"),
         Kind("answers-unreachable", 503, "Where answers are kept cannot be asked"),
-        Kind("stopping", 503, "The service is being stopped"),
         Kind("overloaded", 503, "More is asked than can be answered in time"),
         Kind("draining", 503, "This process is stopping"),
         Kind("index-locked", 503, "The index is being written"),

@@ -66,7 +66,7 @@ class QuestionRoutes:
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
-            _traced(request, question, engine)
+            traced(request, question, engine)
             response = await until_gone(request.receive, self._searched(question, engine, deadline))
         self._metrics.stages(response.stages, response.degraded)
         note(exchange_of(request), response, question.text if settings.log_queries else None)
@@ -115,7 +115,7 @@ class QuestionRoutes:
             engine = lease.enter_context(self._service.holder.lease())
             question, form = question_of(engine), form_of(engine)
             deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
-            _traced(request, question, engine)
+            traced(request, question, engine)
             place = await until_gone(request.receive, self._placed(deadline, lease))
             events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
             told = partial(self._answered, request=request, question=question, place=place)
@@ -173,7 +173,8 @@ def json_response(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), media_type="application/json")
 
 
-def _traced(request: Request, question: Question, engine: Engine) -> None:
+def traced(request: Request, question: Question, engine: Engine) -> None:
+    """Tell the request's trace, where it has one, what is asked of what."""
     trace = exchange_of(request).trace
     if trace is not None:
         trace.asked(question.text, engine)

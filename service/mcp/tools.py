@@ -14,12 +14,15 @@ from service.answer import answer, search
 from service.contract import AnswerResponse, GuardrailMode, PipelineEvent, SearchResponse, SentenceEvent, fold
 from service.http.admission import Pool
 from service.http.exchange import exchange_of, principals_of, public_base
+from service.http.log import note
 from service.http.metrics import Metrics
 from service.http.models import AnswerRequest, Asked, Body, DocumentResponse, SearchRequest
 from service.http.problems import Problem, log_problem, problem_of
 from service.http.questions import answer_question, deadline_of, refused, search_question
 from service.http.routes_documents import VERSION, document_response, find_document
+from service.http.routes_questions import heard, traced
 from service.mcp.texts import answer_text, document_text, search_text
+from service.result_cache import was_worked_on
 from service.wiring import Service
 from store.text import canonical
 
@@ -160,10 +163,13 @@ class Tools:
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, self._service.settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            traced(request, question, engine)
             async with self._pools["search"].place(deadline) as place:
                 response = await search(question, engine, deadline)
-                place.ended_well()
+                if was_worked_on(response.stages):
+                    place.ended_well()
         self._metrics.stages(response.stages, response.degraded)
+        self._note(request, response, question.text)
         return Outcome(search_text(response), response.model_dump(mode="json"))
 
     async def _answer(self, arguments: AnswerArguments, request: Request, progress: Progress) -> Outcome:
@@ -172,20 +178,27 @@ class Tools:
         with self._service.holder.lease() as engine:
             question = answer_question(request, asked, self._service.settings)
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
+            traced(request, question, engine)
             async with self._pools["answer"].place(deadline) as place:
                 sentences = 0
-                async with aclosing(answer(question, engine, deadline)) as open_events:
+                making = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
+                async with aclosing(making) as open_events:
                     async for event in open_events:
                         events.append(event)
                         if isinstance(event, SentenceEvent):
                             sentences += 1
                             await progress(sentences, event.text)
-                place.ended_well()
-        response = fold(events)
+                response = fold(events)
+                if was_worked_on(response.stages):
+                    place.ended_well()
         self._metrics.answered(response)
         self._remember(request, arguments.query, response)
+        self._note(request, response, response.query_used)
         base = public_base(request, self._service.settings) if self._with_source_pages else None
         return Outcome(answer_text(response, base), response.model_dump(mode="json"))
+
+    def _note(self, request: Request, response: AnswerResponse | SearchResponse, query: str) -> None:
+        note(exchange_of(request), response, query if self._service.settings.log_queries else None)
 
     async def _fetch(self, arguments: FetchArguments, request: Request) -> Outcome:
         found = await find_document(self._service, canonical(arguments.id), arguments.version, principals_of(request))

@@ -317,7 +317,7 @@ def test_an_answer_that_is_gone_is_said_and_not_asked_for_again(kind, refusal, e
 
 
 def test_a_service_that_is_away_for_a_while_is_asked_again_and_not_for_ever(kind):
-    away = [None, problem(503, "answers-unreachable", **{"retry-after": "0"}), problem(503, "stopping"), None]
+    away = [None, problem(503, "answers-unreachable", **{"retry-after": "0"}), problem(503, "draining"), None]
     service = Resumable(FRAMES, [60], refusals=away)
     with pytest.raises(errors.ServerError):
         streamed(kind, service)

@@ -316,7 +316,7 @@ def test_the_end_of_the_service_ends_the_work_and_tells_readers():
         at.kept.keep(just_begun, "r", ANYONE)
         await at.kept.close()
         text = (await reading).decode()
-        assert "urn:footnote:problem:stopping" in text
+        assert "urn:footnote:problem:draining" in text
         assert text.endswith("id: 2\n\n")
         assert (source.closed, just_begun.closed, at.kept.working) == (1, 1, 0)
 
