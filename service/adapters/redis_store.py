@@ -124,6 +124,7 @@ def open_redis(url: str, *, budget_ms: float) -> Any:
     try:
         return Redis.from_url(
             url,
+            driver_info=None,  # else every new connection reads the package's version from the disk
             socket_timeout=budget_ms / 1000,
             socket_connect_timeout=budget_ms / 1000,
             max_connections=CONNECTIONS_MAX,

@@ -5,7 +5,7 @@ FootnoteError
         TimedOut            it took longer than the client's own timeout
         StreamBroken        a stream ended before its terminal event and could not be resumed
     ProblemError            the service says what is wrong (RFC 9457)
-        InvalidRequest      400, 405, 408, 413, 415, 422: the request
+        InvalidRequest      400, 405, 408, 413, 415, 422, 431: the request
         Refused             401, 403: who asks, or from where
         NotFound            404
         Conflict            409: not as this service is set up
@@ -127,6 +127,7 @@ _OF_STATUS: Mapping[int, type[ProblemError]] = {
     413: InvalidRequest,
     415: InvalidRequest,
     422: InvalidRequest,
+    431: InvalidRequest,
     503: Unavailable,
     504: DeadlineExceeded,
 }

@@ -22,6 +22,7 @@ EXPECTED = {
     413: errors.InvalidRequest,
     415: errors.InvalidRequest,
     422: errors.InvalidRequest,
+    431: errors.InvalidRequest,
     429: errors.ServerError,
     500: errors.ServerError,
     502: errors.ServerError,
