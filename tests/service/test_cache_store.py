@@ -235,11 +235,11 @@ class TestRedis:
             now = [0.0]
             async with in_redis(server.url, clock=lambda: now[0], failures_max=3, open_s=2) as (store, _, counts):
                 await store.put(A, b"a")
-                server.stop()
+                await asyncio.to_thread(server.stop)
                 for _ in range(100):
                     assert await store.get(A) is None
                 assert counts.errors == 3
-                server.start()
+                await asyncio.to_thread(server.start)
                 assert await store.get(A) is None  # not yet
                 now[0] = 2.5
                 await store.put(B, b"b")
