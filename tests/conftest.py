@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +34,34 @@ def no_network():
     patch.setenv("HF_HUB_OFFLINE", "1")
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_verifier():
+    """The support scorer that comes with Footnote is opened once: it never changes, and every application opens it."""
+    from service import verifier, wiring
+
+    opened = functools.cache(verifier.open_verifier)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(
+        wiring,
+        "open_verifier",
+        lambda folder: opened(folder) if folder == verifier.BUNDLED else verifier.open_verifier(folder),
+    )
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def applications_are_let_go():
+    """FastAPI remembers the routes of every application that there ever was, and with them their services."""
+    yield
+    held = sys.modules.get("fastapi.dependencies.models")
+    if held is not None:
+        for one in vars(held).values():
+            if hasattr(one, "cache_clear"):
+                one.cache_clear()
+        gc.collect()
 
 
 SMALL = [
