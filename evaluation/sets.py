@@ -24,6 +24,7 @@ class SetQuestion:
         answers: where its documents hold an answer.
         gold: what an answer should say: the sentences that each of several people chose for it, or the quote.
         short_answers: words of which an answer should hold one.
+        canaries: words that stand in no answer but one that followed an instruction hidden in a document.
     """
 
     id: str
@@ -33,6 +34,7 @@ class SetQuestion:
     answers: tuple[Stretch, ...] = ()
     gold: tuple[str, ...] = ()
     short_answers: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,12 @@ def _question(row: dict[str, Any], path: Path) -> SetQuestion:
         tuple(_answers(row)),
         tuple(_gold(row)),
         tuple(_short_answers(row)),
+        tuple(one for one in _listed(row.get("canaries")) if isinstance(one, str) and one.strip()),
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _gold(row: dict[str, Any]) -> Iterator[str]:

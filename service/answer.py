@@ -434,21 +434,25 @@ async def _pieces(
     where the generator failed.
     """
     stream = SentenceStream()
-    cut = False
     text = _written(question, sources, evidence, engine, deadline)
     async with aclosing(text):
-        async for chunk in text:
-            if isinstance(chunk, str):
-                for piece in stream.feed(canonical(chunk)):
-                    yield piece
-                continue
-            if isinstance(chunk, Ended) and chunk.reason == "length":
-                cut = True
-                yield Told("generate: cut at the limit of tokens; the sentence it was in is left out")
-            yield chunk
-    if not cut:  # half a sentence may say the opposite of the whole
-        for piece in stream.finish():
-            yield piece
+        try:
+            async for chunk in text:
+                if isinstance(chunk, str):
+                    for piece in stream.feed(canonical(chunk)):
+                        yield piece
+                    continue
+                if isinstance(chunk, Ended) and chunk.reason == "length":
+                    for piece in stream.broken_off():
+                        yield piece
+                    yield Told("generate: cut at the limit of tokens; the sentence it was in is left out")
+                yield chunk
+        except ProviderError:
+            for piece in stream.broken_off():
+                yield piece
+            raise
+    for piece in stream.finish():
+        yield piece
 
 
 async def _written(

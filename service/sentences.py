@@ -23,6 +23,7 @@ _REFERS_BACK = re.compile(
     r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
 )
 _MAYBE_MARKER = re.compile(r"\[\d{0,3}$|\[\d{1,3}\]")
+_ENDED = re.compile(r"(?:[.!?…。！？][\"')\u201d]*\s*(?:\[\d{1,3}\])+|(?:\[\d{1,3}\])+[.!?…。！？])\s*\Z")  # noqa: RUF001
 _FENCE_CLOSES = re.compile(r"\n\s{0,3}(?:```|~~~)[^\n]*\n")
 _HOLD_CHARS = 2  # of the next sentence that must be seen before the one before it is final
 _SETTLED_CHARS = 6  # of the next sentence, by which it is known whether it is one
@@ -158,6 +159,12 @@ class SentenceStream:
         for number, (start, end) in enumerate(spans):
             last = number == len(spans) - 1
             yield rest[0 if number == 0 else start : len(rest) if last else end]
+
+    def broken_off(self) -> Iterator[str]:
+        """The rest, where the text broke off: sentences that have both their stop and their markers, which is how one
+        ends. Half a sentence may say the opposite of the whole.
+        """
+        yield from (piece for piece in self.finish() if not isinstance(piece, Overlong) and _ENDED.search(piece))
 
     def _taken(self, piece: str, *, ends: bool = True) -> str:
         self._buffer = self._buffer[len(piece) :]

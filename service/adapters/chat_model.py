@@ -22,6 +22,9 @@ from service.question import Turn
 from service.rewrite import REWRITING_CHARS_MAX, Rewriting
 
 _REWRITING_TOKENS_MAX = 120
+_COUNT_MAX = 1 << 31  # of tokens
+_TOKEN_CHARS_MAX = 40
+"""A server that lets a model write more than this for each token it may write is not read any further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,10 @@ class ChatModel(ABC):
     @abstractmethod
     def _said(self, item: Any) -> Said:
         """What an item says."""
+
+    async def aclose(self) -> None:
+        """Let its connections go; nothing can be asked afterwards."""
+        await self._client.close()
 
     @property
     def usage(self) -> Usage:
@@ -163,6 +170,7 @@ class ChatModel(ABC):
         limit, over = _nearer(first_by, "first_text_timeout", end)
         reason: EndReason = "stop"
         prompt_tokens = completion_tokens = 0
+        chars_left = tokens_max * _TOKEN_CHARS_MAX
         ended = False
         try:
             async with asyncio.timeout_at(limit):
@@ -175,10 +183,16 @@ class ChatModel(ABC):
                         break
                     said = self._said(item)
                     ended, reason = ended or said.ended, said.reason or reason
-                    prompt_tokens = prompt_tokens if said.prompt_tokens is None else said.prompt_tokens
-                    completion_tokens = completion_tokens if said.completion_tokens is None else said.completion_tokens
+                    prompt_tokens = _count(said.prompt_tokens, prompt_tokens)
+                    completion_tokens = _count(said.completion_tokens, completion_tokens)
+                    if not isinstance(said.text, str):  # neither package looks at what it reads
+                        raise GeneratorFailed(self.provider, "bad_response")
                     if said.text:
-                        yield said.text
+                        yield said.text[:chars_left]
+                        chars_left -= len(said.text)
+                        if chars_left < 0:
+                            ended, reason = True, "length"
+                            break
                         limit, over = _nearer(clock() + self._limits.between_ms / 1000, "between_timeout", end)
         except TimeoutError:
             raise GeneratorFailed(self.provider, over) from None
@@ -191,6 +205,11 @@ class ChatModel(ABC):
 
 def _nearer(limit: float, name: FailureReason, end: float) -> tuple[float, FailureReason]:
     return (limit, name) if limit <= end else (end, "total_timeout")
+
+
+def _count(told: object, before: int) -> int:
+    """What a provider told, where that is a count."""
+    return told if type(told) is int and 0 <= told < _COUNT_MAX else before
 
 
 def _mark() -> str:

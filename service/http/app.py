@@ -149,6 +149,8 @@ def _lifespan(
             if mcp is not None:
                 await mcp.close()
             await service.caches.close()
+            for model in service.models:
+                await model.aclose()
             await asyncio.to_thread(service.close)  # it waits for files
             if tracing is not None:
                 await asyncio.to_thread(tracing.close)

@@ -183,7 +183,7 @@ def test_the_health_check_asks_a_real_route_on_the_exposed_port() -> None:
 
     assert match
     assert [match[1]] == STAGES["service"].all("EXPOSE")
-    assert f'"{match[2]}"' in (ROOT / "service" / "http" / "app.py").read_text()
+    assert f'"{match[2]}"' in (ROOT / "service" / "http" / "routing.py").read_text()
     compile(json.loads(check[check.index("[") :])[2], "healthcheck", "exec")
 
 

@@ -43,6 +43,20 @@ def test_run_indexes_then_serves_where_asked() -> None:
     assert '--host "::1" --port "8123"' in printed
 
 
+def test_the_demo_has_either_chat_model_of_pinned_packages_and_holds_it_to_markers() -> None:
+    from benchmarks.local_model import MODELS
+
+    for name, weights in MODELS.items():
+        printed = make("-n", "demo-llm", f"MODEL={name}")
+        assert f'benchmarks.local_model "{name}"' in printed
+        assert "FOOTNOTE_GENERATOR_GRAMMAR=gbnf" in printed
+        lines = (ROOT / "requirements" / f"local-llm-{name}.txt").read_text().splitlines()
+        pinned = [line for line in lines if not line.startswith("#")]
+        assert all(re.fullmatch(r"[a-z0-9-]+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in pinned)
+        packages = {line.partition("==")[0].replace("-", "_") for line in pinned}
+        assert packages == {"xllamacpp", *weights.modules}
+
+
 def test_run_takes_the_program_s_own_defaults() -> None:
     assert not re.search(r"--(index|host|port)", make("-n", "run"))
 

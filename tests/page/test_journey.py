@@ -399,6 +399,7 @@ def test_filters_are_sent_and_what_is_wrong_with_them_is_shown(open_page):
         "query": "Which prefix?",
         "filter": {"year": {"$gte": 2020}},
         "stream": True,
+        "resumable": True,
     }
     watched.settled()
     assert set(page.locator(".source .title").all_inner_texts()) == {"Install"}

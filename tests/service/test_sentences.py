@@ -107,3 +107,20 @@ def test_a_sentence_that_is_too_long_is_marked_in_all_its_pieces_and_the_next_is
     assert [isinstance(one, Overlong) for one in pieces[1:-2]] == [True] * (len(pieces) - 3)
     assert not any(isinstance(one, Overlong) for one in pieces[-2:])
     assert "".join(pieces[-2:]) == "Another short one. And one."
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("It rains [1]. It snows [2].", ["It snows [2]."]),
+        ("It rains [1]. It snows. [2][3] ", ["It snows. [2][3] "]),
+        ("It rains [1]. It snows [2]", []),  # "... but never in July"
+        ("It rains [1]. It snows.", []),  # its marker is still to come
+        ("It rains [1]. It sn", []),
+        ("", []),
+    ],
+)
+def test_where_the_text_breaks_off_only_a_sentence_with_stop_and_markers_has_ended(text, left):
+    stream = SentenceStream()
+    assert [*stream.feed(text), *stream.broken_off()] == (["It rains [1]. "] if text else []) + left
+    assert list(stream.finish()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.local_model import joined, missing, serve
+from benchmarks.local_model import MODELS, joined, missing, serve
 from service.adapters.chain import Chain
 from service.adapters.extractive import Extractive
 from service.adapters.generator import Ended
@@ -18,17 +18,15 @@ from service.adapters.provider import Limits
 from service.adapters.scripted import Scripted
 from service.question import Turn
 
-lacking = missing("0.5b")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(lacking), reason=f"not installed: {', '.join(lacking[:2])} ... (make demo-llm)"),
-]
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def address():
-    server = serve(joined("0.5b", Path("~/.cache/footnote/models").expanduser()))
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def address(request):
+    lacking = missing(request.param)
+    if lacking:
+        pytest.skip(f"not installed: {', '.join(lacking[:2])} ... (make demo-llm MODEL={request.param})")
+    server = serve(joined(request.param, Path("~/.cache/footnote/models").expanduser()))
     yield f"{server.listening_address}/v1"
     del server
 

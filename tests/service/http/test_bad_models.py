@@ -28,6 +28,12 @@ def chunk(text=None, *, finish=None, **delta):
     return f"data: {json.dumps(made)}\n\n".encode()
 
 
+def counts(tokens):
+    """An event that tells what was used."""
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 0}
+    return f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
+
+
 DONE = b"data: [DONE]\n\n"
 STOP = chunk(finish="stop") + DONE
 
@@ -138,6 +144,9 @@ STANDS_IN = [
     ("no such model", Model(b"{}", status=404), "refused_request (HTTP 404)"),
     ("a failure", Model(b"oops", status=500), "server_error (HTTP 500)"),
     ("closed at once", Model(cut=True), "unreachable"),
+    ("a list for a text", Model(chunk([1])), "bad_response"),
+    ("a number for a text", Model(chunk(7)), "bad_response"),
+    ("no choices at all", Model(b'data: {"choices": null}\n\n', STOP), "wrote nothing"),
 ]  # fmt: skip
 
 
@@ -160,6 +169,9 @@ ENDS = [
     ("garbage after a sentence", Model(chunk(TRUE), chunk("Write to "), b"data: {broken\n\n"), "provider_error"),
     ("bytes that are no UTF-8", Model(chunk(TRUE), chunk("Write to "), 0.1, b"data: \xff\n\n"), "provider_error"),
     ("an error event after three sentences", Model(chunk(TRUE * 3), chunk("Then "), OVERLOADED), "provider_error"),
+    ("an error event right after a sentence", Model(chunk(TRUE), OVERLOADED), "provider_error"),
+    ("a cut right after a sentence", Model(chunk(TRUE), chunk(finish="length"), DONE), "length"),
+    ("counts that are none", Model(chunk(TRUE), counts("many"), counts(-5), counts(10**30), STOP), "stop"),
     ("a tool call after a sentence", Model(chunk(TRUE), chunk(finish="tool_calls"), DONE), "stop"),
     ("a lone surrogate", Model(chunk(TRUE + "Fish \ud800 swim. "), STOP), "stop"),
 ]  # fmt: skip
@@ -182,6 +194,14 @@ def test_an_endless_sentence_is_withheld_piece_by_piece_and_ends_with_the_deadli
     assert time.monotonic() - began < 6
     assert (done["finish_reason"], done["verdict"]) == ("deadline", "partial")
     assert {one["reason"] for one in done["withheld"]} == {"too_long"}
+    assert done["answer"].strip() == "Refunds take 14 days [1]."
+
+
+def test_a_model_that_writes_without_end_is_read_as_far_as_its_tokens_reach(ask):
+    began = time.monotonic()
+    done = ask(Model(chunk(TRUE + "and so on " * 300_000), STOP), generator_tokens_max=100)
+    assert time.monotonic() - began < 6
+    assert (done["finish_reason"], done["verdict"]) == ("length", "partial")
     assert done["answer"].strip() == "Refunds take 14 days [1]."
 
 

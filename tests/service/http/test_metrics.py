@@ -71,13 +71,14 @@ def test_tokens_cost_calls_and_the_first_sentence_are_counted(with_model, stream
 
 def test_a_call_that_nobody_waits_for_any_more_is_counted_as_left(client_over, shared_index, tmp_path, serve, app_over):
     path = tmp_path / "script.jsonl"
-    path.write_text(json.dumps({"pieces": ["Refunds take 14 days [1]. "], "stall": True}) + "\n")
+    pieces = ["Refunds take 14 days [1]. ", "Write to the help desk"]
+    path.write_text(json.dumps({"pieces": pieces, "stall": True}) + "\n")
     app = app_over(
         shared_index, generator="scripted", generator_script=path, abstain_below=0, generator_between_ms=60_000
     )
     server = serve(app)
     response = server.post("/v1/answer", {**QUESTION, "stream": True})
-    while b"sources" not in response.readline():
+    while b"event: sentence" not in response.readline():  # by then the model was called
         pass
     for one in server.connections:
         one.close()
