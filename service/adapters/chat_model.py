@@ -92,7 +92,8 @@ class ChatModel(ABC):
 
     async def aclose(self) -> None:
         """Let its connections go; nothing can be asked afterwards."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
 
     @property
     def usage(self) -> Usage:

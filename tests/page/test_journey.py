@@ -303,7 +303,10 @@ def painted_ms(page) -> tuple[list[float], list[float]]:
     """For each answer the milliseconds from the chunk with its first sentence to that sentence's paint: by the
     browser's element timing, and by a message after the frame.
     """
-    page.wait_for_function("window.clocks.every((one) => one.painted !== null && one.framed !== null)")
+    for _ in range(150):  # the page's policy lets no condition be polled in the page itself
+        if page.evaluate("window.clocks.every((one) => one.painted !== null && one.framed !== null)"):
+            break
+        page.wait_for_timeout(100)
     clocks = page.evaluate("window.clocks")
     return [one["painted"] - one["came"] for one in clocks], [one["framed"] - one["came"] for one in clocks]
 

@@ -23,6 +23,12 @@ ENVIRONMENT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def unguarded(loop_guard):
+    """The only event loop here is the client's, whose package reads files on it."""
+    loop_guard.deactivate()
+
+
 def command(index: Path, *more: str) -> list[str]:
     return ["-m", "footnote", "mcp", "--index", str(index), "--no-budgets", *more]
 
