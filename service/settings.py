@@ -159,7 +159,7 @@ class ServiceSettings(IndexSettings):
         description="answer only if the estimated probability of sufficient evidence reaches this; absent: as"
         " calibrated for the index, else 0.5",
     )
-    encoder_threads: int = Field(1, ge=1, description="ONNX Runtime threads for one batch of questions")
+    encoder_threads: int = Field(2, ge=1, description="ONNX Runtime threads for one batch of questions")
     inference_threads: int = Field(2, ge=1, description="batches of questions embedded at once")
     vector_cache_entries: int = Field(
         2_000, ge=0, description="vectors of questions that are kept, about 2 kB each; 0 embeds each question anew"
