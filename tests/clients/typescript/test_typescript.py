@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 CLIENT = Path(__file__).parents[3] / "clients" / "typescript"
-REGISTRY = "https://registry.npmjs.org/"
 MODULES = CLIENT / "node_modules"
 pytestmark = pytest.mark.slow  # the compiler takes seconds
 
@@ -104,13 +103,13 @@ def run_tests(name, built, **environment):
     assert f"# pass {declared}\n" in result.stdout, result.stdout[-3_000:]
 
 
-def test_the_lock_pins_every_package_by_hash_from_one_registry():
+def test_the_lock_pins_every_package_by_hash_and_names_no_registry():
     locked = json.loads((CLIENT / "package-lock.json").read_text())["packages"]
     wanted = json.loads((CLIENT / "package.json").read_text())["devDependencies"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())
     for name, package in locked.items():
         if name:
             assert package["integrity"].startswith("sha512-")
-            assert package.get("resolved", REGISTRY).startswith(REGISTRY)
+            assert "resolved" not in package  # it names no registry: that is for each machine to say
     for name, version in wanted.items():
         assert locked[f"node_modules/{name}"]["version"] == version
