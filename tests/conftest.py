@@ -98,7 +98,7 @@ def small_index(tmp_path_factory) -> Path:
     return folder / "index"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_index():
     """The function `build_index`, for tests in folders of their own."""
     return build_index

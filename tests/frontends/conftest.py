@@ -81,19 +81,13 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def frontends_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def frontends_index(tmp_path_factory: pytest.TempPathFactory, make_index: Any) -> Path:
     """An index of DOCUMENTS."""
-    from indexer.build import Request, build
-    from indexer.progress import Silent
-    from indexer.settings import IndexerSettings
-    from store.index import IndexDirectory
-
     folder = tmp_path_factory.mktemp("frontends")
     (folder / "shop").mkdir()
     for name, text in DOCUMENTS.items():
         (folder / "shop" / name).write_text(text, encoding="utf-8")
-    request = Request(sources=[str(folder / "shop")])
-    build(IndexDirectory(folder / "index"), request, IndexerSettings(embedding_model="hash:64"), Silent())
+    make_index(folder / "index", folder / "shop")
     return folder / "index"
 
 
