@@ -22,7 +22,7 @@ from service.answer import LEG_DEPTH_MIN, search
 from service.budget import Deadline
 from service.contract import Mode, Result
 from service.engine import Engine
-from service.legs import ask_legs, fill_dense
+from service.legs import ask_legs, candidates_of
 from service.question import ANYONE, Question
 from store.text import canonical
 
@@ -176,10 +176,10 @@ async def _legs(question: Question, engine: Engine, depth: int) -> tuple[LegScor
     started = time.perf_counter()
     found = await ask_legs(question, engine.snapshot, engine.encoder, engine.inference, depth, engine.budgets, deadline)
     asked = time.perf_counter()
-    filled = await fill_dense(engine.snapshot, found)
+    candidates = await candidates_of(engine.snapshot, found)
     ended = time.perf_counter()
     dense = found.dense or {}
-    beyond = {key: score for key, score in filled.items() if key not in dense}
+    beyond = {key: score for key, score in candidates.dense.items() if key not in dense}
     scores = LegScores(question.text, dense, found.lexical or {}, beyond, facts.dense_minimum, facts.lexical_minimum)
     took_ms = {stage.name: stage.took_ms for stage in deadline.report()}
     took_ms |= {"fuse": (ended - asked) * 1000, "total": (ended - started) * 1000}

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Literal
 
 Refusal = Literal["full", "slow", "waited", "late", "abandoned"]
-"""Why no work is spent on a request: the queue is full; its turn would not come in time; it did not come in time; the
-request's own deadline has passed; its client left.
+"""Why no work is spent on a request: the queue is full; its turn would not come soon enough; it did not come, against
+expectation; the request's own deadline has passed; its client left.
 """
 REFUSALS: tuple[Refusal, ...] = ("full", "slow", "waited", "late", "abandoned")
 
@@ -17,6 +17,7 @@ _HEADROOM = 1.2
 _WINDOW = 20
 _BASE_WINDOW = 10
 _UNLOADED = 2
+_PATIENCE = 2.0
 
 
 class ConcurrencyLimit:
@@ -96,41 +97,40 @@ class ConcurrencyLimit:
 
 
 class QueueRule:
-    """How long a request may wait for its turn: long in a burst, briefly while the queue has not been empty for long.
+    """Who may wait for their turn: whoever would have it soon. Nobody is made to wait only to be refused.
 
-    As in CoDel (Nichols and Jacobson 2012): a queue that empties absorbs bursts, one that stands only adds to latency.
+    How often places get free is known from what work takes while all are taken (Little 1961), so that a refusal comes
+    at once. In a burst one may wait longer than while the queue has not been empty for long: as in CoDel (Nichols and
+    Jacobson 2012), a queue that empties absorbs bursts, one that stands only adds to latency.
 
     Args:
         clock: monotonic seconds.
         length_max: requests that may wait.
-        burst_ms: longest wait.
-        standing_ms: longest wait where the queue has been standing for `burst_ms`.
+        burst_ms: longest wait that may be expected.
+        standing_ms: the same where the queue has been standing for `burst_ms`.
     """
 
     def __init__(self, clock: Callable[[], float], *, length_max: int, burst_ms: float, standing_ms: float) -> None:
         self.length_max = length_max
+        self.patience_ms = _PATIENCE * burst_ms
+        """After so long one who waits is refused after all: places get free less often than was expected."""
         self._clock = clock
         self._burst_ms = burst_ms
         self._standing_ms = min(standing_ms, burst_ms)
         self._empty_at = clock()
         self._turn_ms: float | None = None
-        self._freed_at: float | None = None
 
     def emptied(self) -> None:
         """Nobody waits any more."""
         self._empty_at = self._clock()
-        self._freed_at = None
 
-    def turned(self) -> None:
-        """One who waited had their turn; how often that happens tells how long the next ones wait."""
-        now = self._clock()
-        if self._freed_at is not None:
-            gap_ms = (now - self._freed_at) * 1000
-            self._turn_ms = gap_ms if self._turn_ms is None else 0.9 * self._turn_ms + 0.1 * gap_ms
-        self._freed_at = now
+    def took(self, ms: float, running: int) -> None:
+        """Work ended that took so long while all places were taken, so many: they get free every `ms / running`."""
+        turn_ms = ms / running
+        self._turn_ms = turn_ms if self._turn_ms is None else 0.9 * self._turn_ms + 0.1 * turn_ms
 
-    def wait_ms(self) -> float:
-        """The longest wait of one who comes now."""
+    def worth_ms(self) -> float:
+        """The longest wait that one who comes now may expect."""
         standing = (self._clock() - self._empty_at) * 1000 >= self._burst_ms
         return self._standing_ms if standing else self._burst_ms
 
@@ -145,8 +145,8 @@ class QueueRule:
             return "late"
         if waiting >= self.length_max:
             return "full"
-        patience_ms = min(self.wait_ms(), math.inf if left_ms is None else left_ms)
-        return "slow" if waiting and self._turn_ms is not None and waiting * self._turn_ms > patience_ms else None
+        expected_ms = (waiting + 1) * (self._turn_ms or 0.0)
+        return "slow" if expected_ms > min(self.worth_ms(), math.inf if left_ms is None else left_ms) else None
 
     def retry_after_s(self, waiting: int) -> int:
         """Whole seconds after which asking again makes sense."""

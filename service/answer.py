@@ -34,9 +34,9 @@ from service.contract import (
 from service.engine import Engine
 from service.evidence import Evidence, rank_sentences, signals, sufficiency
 from service.explain import CandidateScores, Trace, candidates, why
-from service.feedback import dense_again, lexical_again
+from service.feedback import PASSAGES, dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse
-from service.legs import BROKEN, LegResults, ask_legs, fill_dense
+from service.legs import BROKEN, Candidates, LegResults, ask_legs, candidates_of
 from service.question import Question
 from service.rerank import AnytimeReranker
 from service.rewrite import admitted
@@ -45,7 +45,6 @@ from service.sentences import Overlong, SentenceStream
 from store.document import embedded_text
 from store.fusion import blended, convex, normalised
 from store.passages import StoredPassage
-from store.snapshot import Vector
 from store.text import canonical
 
 T = TypeVar("T")
@@ -269,17 +268,17 @@ async def _fuse(
     position = list(dict.fromkeys([*dense, *lexical]))
     fused: dict[str, float] = {}
     order: list[str] = []
-    fallback = "candidates beyond the dense leg's depth count as its minimum"
+    fallback = "no second look, and candidates beyond the dense leg's depth count as its minimum"
     outcome: StageOutcome = "ok"
     try:
         async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.fuse_ms))):
-            dense = await fill_dense(engine.snapshot, legs)
+            found = await candidates_of(engine.snapshot, legs)
+            dense = found.dense
             fallback = "no second look with the best passages' help"
             fused, order = _ranked(engine, legs, dense, lexical, position)
-            if legs.vector is not None and dense and lexical:
-                again = await _second_look(
-                    question, engine, legs.vector, dense, lexical, [(k, fused[k]) for k in order]
-                )
+            if found.vectors is not None and dense and lexical:
+                best = [(key, fused[key]) for key in order[:PASSAGES]]
+                again = await _second_look(question, engine, legs, found, best)
                 fused, order = _ranked(engine, legs, *again, position)
     except (TimeoutError, *BROKEN) as error:
         outcome = "degraded"
@@ -315,17 +314,12 @@ def _ranked(
 
 
 async def _second_look(
-    question: Question,
-    engine: Engine,
-    vector: Vector,
-    dense: dict[str, float],
-    lexical: dict[str, float],
-    best: Sequence[tuple[str, float]],
+    question: Question, engine: Engine, legs: LegResults, candidates: Candidates, best: Sequence[tuple[str, float]]
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """Both legs' scores of the same candidates with what the best of them say, as far as that is switched on."""
-    ids = list(dense)
-    if engine.dense_feedback > 0:
-        dense = dict(zip(ids, await dense_again(engine, vector, best, ids), strict=True))
+    ids, dense, lexical = candidates.ids, candidates.dense, legs.lexical or {}
+    if engine.dense_feedback > 0 and legs.vector is not None and candidates.vectors is not None:
+        dense = dense_again(legs.vector, engine.dense_feedback, best, ids, candidates.vectors)
     if engine.lexical_feedback:
         lexical = dict(await lexical_again(question, engine, best, ids))
     return dense, lexical

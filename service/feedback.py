@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from service.engine import Engine
 from service.question import Question
+from store.embedding import Vectors
 from store.feedback import moved, telling_terms
 from store.snapshot import LegQuery, Vector
+from store.vectors import inner_products
 
 PASSAGES = 10
 """Passages of the first look that are believed; the softmax lets few of them count."""
@@ -22,23 +22,21 @@ QUESTION_TIMES = 6
 _WORD = re.compile(r"\w+")
 
 
-async def dense_again(
-    engine: Engine, vector: Vector, best: Sequence[tuple[str, float]], ids: Sequence[str]
-) -> list[float]:
-    """Dense scores of candidates, in the order given, for the question's vector moved towards the best passages'.
+def dense_again(
+    question: Vector, share: float, best: Sequence[tuple[str, float]], ids: Sequence[str], vectors: Vectors
+) -> dict[str, float]:
+    """Dense scores of candidates for the question's vector moved towards the best passages'.
 
     Args:
+        question: its vector.
+        share: of the best passages in the moved vector, 0 to 1.
         best: ids and fused scores, best first.
+        ids, vectors: of the candidates; float32, shape (ids, dimension).
     """
-    vectors = await engine.snapshot.vectors(ids)
     place = {key: number for number, key in enumerate(ids)}
     believed = best[:PASSAGES]
-    query = moved(
-        vector, vectors[[place[key] for key, _ in believed]], [score for _, score in believed], engine.dense_feedback
-    )
-    # Not a BLAS product: equal vectors must score equal to the last bit, so that ties stay ties.
-    scores: list[float] = np.einsum("ij,j->i", vectors, query).tolist()
-    return scores
+    query = moved(question, vectors[[place[key] for key, _ in believed]], [score for _, score in believed], share)
+    return dict(zip(ids, inner_products(vectors, query).tolist(), strict=True))
 
 
 async def lexical_again(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from service.cache_counts import CacheCounts
+from service.priority import make_way
 from store.embedding import QueryEncoder
 from store.errors import LegUnavailable
 from store.snapshot import Vector
@@ -66,7 +67,7 @@ class Inference:
         self._threads = threads
         self._busy = 0
         self._guard = threading.Lock()
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="footnote-embed")
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="footnote-embed", initializer=make_way)
 
     async def vector(self, encoder: QueryEncoder, text: str) -> Vector:
         """The vector of a question, float32, shape (dimension,), read-only. Cancelled, it leaves the queue.

@@ -189,9 +189,13 @@ class ServiceSettings(IndexSettings):
         64, ge=1, description="answers at once at most; without a chat model fewer as they take longer"
     )
     admission_queue_max: int = Field(64, ge=0, description="requests of each kind that may wait for their turn")
-    admission_wait_ms: Milliseconds = Field(100, description="longest wait for a turn, in a burst")
+    admission_wait_ms: Milliseconds = Field(
+        50,
+        description="in a burst, whoever would wait longer for a turn is refused at once, and whoever does wait after"
+        " twice as long",
+    )
     admission_standing_ms: Milliseconds = Field(
-        20, description="longest wait for a turn while the queue has not been empty for admission_wait_ms"
+        20, description="as admission_wait_ms, while the queue has not been empty for that long"
     )
     resume_grace_ms: Annotated[float, Field(ge=1_000)] = Field(
         30_000, description="longest work on a resumable answer while nobody reads it"

@@ -28,6 +28,7 @@ from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.inference import Inference
+from service.priority import making_way
 from service.ratings import Ratings
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
@@ -254,13 +255,14 @@ class Service:
         manifest = snapshot.manifest
         admitted = (manifest.space.fingerprint, manifest.query_encoders)
         if self._encoder is None or self._encoder[0] != admitted:
-            opened = open_query_encoder(
+            opening = partial(
+                open_query_encoder,
                 Path(self.settings.index),
                 manifest,
                 threads=self.settings.encoder_threads,
                 precision=self.settings.query_precision,
             )
-            self._encoder = (admitted, opened)
+            self._encoder = (admitted, making_way(opening))
         return self._encoder[1]
 
 

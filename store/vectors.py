@@ -53,18 +53,16 @@ def exact_ranking(vectors: Vectors, query: npt.NDArray[np.float32], k: int, rows
     for at in range(0, len(rows), _BLOCK_ROWS):
         block = rows[at : at + _BLOCK_ROWS]
         found, scores = best(
-            np.concatenate([found, block]), np.concatenate([scores, inner_products(vectors, query, block)]), k
+            np.concatenate([found, block]), np.concatenate([scores, inner_products(vectors[block], query)]), k
         )
     return found, scores
 
 
-def inner_products(
-    vectors: Vectors, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Scores of the given rows, float32. Equal rows score equal to the last bit, wherever they lie, so that ties break
-    by row; a BLAS product does not promise that.
+def inner_products(vectors: Vectors, query: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scores of vectors, float32. Equal ones score equal to the last bit, wherever they lie, so that ties break by row;
+    a BLAS product does not promise that.
     """
-    return np.asarray(np.einsum("ij,j->i", vectors[rows], query), np.float32)
+    return np.asarray(np.einsum("ij,j->i", vectors, query), np.float32)
 
 
 def best(rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], k: int) -> Ranking:
@@ -304,9 +302,9 @@ class DenseIndex:
         found, scores = found[found >= 0], scores[found >= 0]
         if self.chosen.kind == "pq_fastscan":  # its scores are quantised: rescore from the truth
             found = np.sort(found)
-            scores = inner_products(self.vectors, query, found)
+            scores = inner_products(self.vectors[found], query)
         return found, scores
 
     def scores(self, query: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Exact scores of given rows."""
-        return inner_products(self.vectors, query, rows)
+        return inner_products(self.vectors[rows], query)

@@ -122,7 +122,10 @@ class Pool:
             running: beside it when it began, itself included.
         """
         if began is not None:
-            self._limit.took((self._clock() - began) * 1000, max(running, self.running))
+            took_ms, running = (self._clock() - began) * 1000, max(running, self.running)
+            if running >= self.limit:
+                self._rule.took(took_ms, running)
+            self._limit.took(took_ms, running)
         self.running -= 1
         self._let_in()
 
@@ -136,7 +139,7 @@ class Pool:
             self._rule.emptied()
         self._queue.append(turn)
         began = self._clock()
-        patience_ms = self._rule.wait_ms()
+        patience_ms = self._rule.patience_ms
         allowed_ms = deadline.allow_ms(patience_ms) or 0.0
         try:
             async with asyncio.timeout(allowed_ms / 1000):
@@ -165,7 +168,6 @@ class Pool:
             turn = self._queue.popleft()
             if not turn.done():
                 self.running += 1
-                self._rule.turned()
                 turn.set_result(None)
             if not self._queue:
                 self._rule.emptied()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import cast
 
 from pydantic import BaseModel
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -68,9 +69,14 @@ class QuestionRoutes:
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
             traced(request, question, engine)
             response = await until_gone(request.receive, self._searched(question, engine, deadline))
+        answer = json_response(response)
+        answer.background = BackgroundTask(self._noted, request, question, response)
+        return answer
+
+    async def _noted(self, request: Request, question: Question, response: SearchResponse) -> None:
+        """Count and note a search, once its answer has left."""
         self._metrics.stages(response.stages, response.degraded)
-        note(exchange_of(request), response, question.text if settings.log_queries else None)
-        return json_response(response)
+        note(exchange_of(request), response, question.text if self._service.settings.log_queries else None)
 
     async def _searched(self, question: Question, engine: Engine, deadline: Deadline) -> SearchResponse:
         async with self._pools["search"].place(deadline) as place:

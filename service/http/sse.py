@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar, cast
 
@@ -216,17 +216,33 @@ def frame(number: int | None, name: str, data: BaseModel, *, without_type: bool 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`; raises ClientDisconnect, the work cancelled and ended, when the client leaves first."""
-    running = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(receive))
-    try:
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            return running.result()
-        raise ClientDisconnect
-    finally:
+    running = asyncio.current_task()
+    assert running is not None
+    gone = False
+
+    def left(leaving: asyncio.Task[None]) -> None:
+        nonlocal gone
+        gone = True
+        with suppress(asyncio.CancelledError):
+            leaving.exception()  # seen; where nothing can be heard any more, the client counts as gone
         running.cancel()
+
+    leaving = asyncio.create_task(_left(receive))
+    leaving.add_done_callback(left)
+    try:
+        found = await work
+    except BaseException:  # whatever the work made of being cancelled
+        if gone and running.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise
+    else:
+        if gone:
+            running.uncancel()
+        return found
+    finally:
+        leaving.remove_done_callback(left)
         leaving.cancel()
-        await asyncio.gather(running, leaving, return_exceptions=True)
+        await asyncio.wait((leaving,))
 
 
 async def _left(receive: Receive) -> None:

@@ -114,11 +114,11 @@ def rule_of(clock, **more):
 def test_a_burst_may_wait_and_a_standing_queue_may_not(clock):
     rule = rule_of(clock)
     rule.emptied()
-    assert rule.wait_ms() == 500
+    assert rule.worth_ms() == 500
     clock.now += 0.5
-    assert rule.wait_ms() == 20
+    assert rule.worth_ms() == 20
     rule.emptied()
-    assert rule.wait_ms() == 500
+    assert rule.worth_ms() == 500
 
 
 def test_who_is_late_or_would_not_have_their_turn_in_time_does_not_wait(clock):
@@ -126,18 +126,26 @@ def test_who_is_late_or_would_not_have_their_turn_in_time_does_not_wait(clock):
     assert rule.refusal(0, 0.0) == "late"
     assert rule.refusal(4, None) == "full"
     assert rule.refusal(3, None) is None
-    rule.emptied()
-    for _ in range(100):
-        rule.turned()
-        clock.now += 0.1
-    rule._empty_at = clock.now
+    rule.took(800.0, 8)
     assert rule.refusal(3, None) is None
-    assert rule.refusal(3, 299.0) == "slow"
+    assert rule.refusal(3, 399.0) == "slow"
     assert rule.refusal(3, 400.0) is None
-    assert rule.refusal(0, 1.0) is None
+    assert rule.refusal(0, 99.0) == "slow"
+    clock.now += 0.5
+    assert rule.refusal(0, None) == "slow"
     assert rule.retry_after_s(3) == 1
     assert rule.retry_after_s(25) == 3
     assert rule.retry_after_s(10_000) == 30
+
+
+def test_what_a_turn_takes_follows_the_load_both_ways(clock):
+    rule = rule_of(clock)
+    for _ in range(100):
+        rule.took(8_000.0, 8)
+    assert rule.refusal(0, None) == "slow"
+    for _ in range(100):
+        rule.took(40.0, 8)
+    assert rule.refusal(3, 21.0) is None
 
 
 def test_a_queue_without_room_refuses_all(clock):

@@ -80,6 +80,32 @@ def test_who_waited_too_long_or_became_late_leaves_the_queue_without_a_place():
     asyncio.run(run())
 
 
+def test_once_it_is_known_what_a_turn_takes_a_refusal_is_told_at_once():
+    async def run():
+        pool = pool_of(places=2, queue=100, wait_ms=200, standing_ms=200)
+        for _ in range(5):
+            places = [await pool.enter(deadline()) for _ in range(2)]
+            await asyncio.sleep(0.06)
+            for place in places:
+                place.ended_well()
+                place.leave()
+        places = [await pool.enter(deadline()) for _ in range(2)]
+        waiting = [asyncio.create_task(pool.enter(deadline())) for _ in range(20)]
+        await asyncio.sleep(0.02)
+        refused = [one for one in waiting if one.done()]
+        assert 12 <= len(refused) == pool.refused["slow"] <= 17
+        assert all(isinstance(one.exception(), ProblemError) for one in refused)
+        assert pool.full
+        for place in places:
+            place.leave()
+        for one in waiting:
+            if one not in refused:
+                (await one).leave()
+        assert (pool.waiting, pool.refused["waited"]) == (0, 0)
+
+    asyncio.run(run())
+
+
 def test_one_that_is_given_up_while_it_waits_or_as_it_comes_in_takes_no_place():
     async def run():
         pool = pool_of()
