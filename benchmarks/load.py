@@ -6,8 +6,8 @@ First the capacity: `--clients` that each ask as soon as they were answered. The
 drawn beforehand (Poisson), whether or not earlier ones were answered, and their latency counts from when they were to
 begin, so that a service that stalls cannot slow down its own measuring. Offered loads are multiples of the capacity.
 Goodput is what was answered with 200 within `--slo-ms`. At most `--connections` are open, all to this machine; a
-request that finds none free for a second counts as not sent. /healthz is asked all the while, ten times a second. The
-client runs beside the service on the same cores and takes its share of them.
+request that finds none free for a second counts as not sent. /healthz is asked all the while, some twenty times a
+second, as the control. The client runs beside the service on the same cores and takes its share of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ANSWER_S_MAX = 30.0
 REFUSED_WAIT_S = 0.1
 """Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
 KEPT_ALIVE_S = 2.0
-PROBE_EVERY_S = 0.1
+PROBE_EVERY_S = 0.04
 
 
 @dataclass(slots=True)

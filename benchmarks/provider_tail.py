@@ -130,14 +130,14 @@ async def hung(provider: Provider, args: argparse.Namespace, *, share: float, he
     """p50 and p99 of the first text in ms; prints the row."""
     provider.hung_share, provider.mode = share, "healthy"
     asker, dice = Asker(provider, hedged=hedged, first_text_ms=5_000), random.Random(args.seed)
+    before = provider.calls  # the budget is of all requests, these first ones too
     await asker.arrive(60, args.per_second, dice)  # connections, and what a hedge must know first
     asker.first_text_ms.clear()
-    before, stood_in = provider.calls, asker.stood_in
-    requests_before = asker.tail.counts.requests
+    stood_in = asker.stood_in
     await asker.arrive(args.requests, args.per_second, dice)
     told = [*asker.first_text_ms, *[5_000.0] * (args.requests - len(asker.first_text_ms))]
     p50, p99 = percentile(told, 50), percentile(told, 99)
-    extra = (provider.calls - before) / (asker.tail.counts.requests - requests_before) - 1
+    extra = (provider.calls - before) / asker.tail.counts.requests - 1
     name = f"{share:.0%} hung, hedging {'on' if hedged else 'off'}"
     times = f"p50 {p50:6.0f} ms  p99 {p99:6.0f} ms"
     print(f"{name:28} first text {times}  extra calls {extra:6.2%}  stood in {asker.stood_in - stood_in}")
@@ -149,11 +149,8 @@ async def hung(provider: Provider, args: argparse.Namespace, *, share: float, he
 async def outage(provider: Provider, args: argparse.Namespace, mode: Mode) -> None:
     """Seconds until the breaker opens, calls a request, probes until it closes; prints the row."""
     provider.hung_share, provider.mode = 0.0, "healthy"
-    first_text_ms = 500.0
-    asker, dice = (
-        Asker(provider, hedged=False, first_text_ms=max(first_text_ms, provider.median_s * 10_000)),
-        random.Random(args.seed),
-    )
+    first_text_ms = max(500.0, 5 * provider.median_s * 1_000)  # one healthy call in 1,500 takes longer
+    asker, dice = Asker(provider, hedged=False, first_text_ms=first_text_ms), random.Random(args.seed)
     await asker.arrive(60, args.per_second, dice)
     provider.mode = mode
     began, calls, stood_in, seconds = time.monotonic(), provider.calls, asker.stood_in, 8

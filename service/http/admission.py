@@ -75,9 +75,9 @@ class Pool:
         return len(self._queue)
 
     @property
-    def full(self) -> bool:
-        """Whether whoever comes now would be refused, whatever they ask."""
-        return self._must_wait() and self._rule.refusal(self.waiting, None) is not None
+    def refusal(self) -> Refusal | None:
+        """Why whoever comes now would be refused, whatever they ask; None where they may come in or wait."""
+        return self._rule.refusal(self.waiting, None) if self._must_wait() else None
 
     def refuse(self, why: Refusal) -> ProblemError:
         """Count a refusal; the problem that tells it."""
@@ -217,9 +217,10 @@ class Turnstile:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         pool = self._pools.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if pool is None or not pool.full:
+        why = None if pool is None else pool.refusal
+        if pool is None or why is None:
             await self._app(scope, receive, send)
             return
         scope["route"] = _Path(scope["path"])
-        error = pool.refuse("full")
+        error = pool.refuse(why)
         await problem_response(error, exchange_of(scope))(scope, receive, send)

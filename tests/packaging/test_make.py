@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -46,13 +47,15 @@ def test_run_indexes_then_serves_where_asked() -> None:
 def test_the_demo_has_either_chat_model_of_pinned_packages_and_holds_it_to_markers() -> None:
     from benchmarks.local_model import MODELS
 
-    for name, weights in MODELS.items():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for (name, weights), extra in zip(MODELS.items(), ("local-llm", "local-llm-large"), strict=True):
         printed = make("-n", "demo-llm", f"MODEL={name}")
         assert f'benchmarks.local_model "{name}"' in printed
         assert "FOOTNOTE_GENERATOR_GRAMMAR=gbnf" in printed
         lines = (ROOT / "requirements" / f"local-llm-{name}.txt").read_text().splitlines()
         pinned = [line for line in lines if not line.startswith("#")]
         assert all(re.fullmatch(r"[a-z0-9-]+==\S+ --hash=sha256:[0-9a-f]{64}", line) for line in pinned)
+        assert extras[extra] == [line.partition(" --hash")[0] for line in pinned]
         packages = {line.partition("==")[0].replace("-", "_") for line in pinned}
         assert packages == {"xllamacpp", *weights.modules}
 

@@ -50,13 +50,13 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_ask_again():
     async def run():
         pool = pool_of(queue=0)
         place = await pool.enter(deadline())
-        assert pool.full
+        assert pool.refusal == "full"
         with pytest.raises(ProblemError) as refused:
             await pool.enter(deadline())
         assert (refused.value.kind.slug, refused.value.headers) == ("overloaded", {"retry-after": "1"})
         assert pool.refused["full"] == 1
         place.leave()
-        assert not pool.full
+        assert pool.refusal is None
         (await pool.enter(deadline())).leave()
 
     asyncio.run(run())
@@ -95,7 +95,7 @@ def test_once_it_is_known_what_a_turn_takes_a_refusal_is_told_at_once():
         refused = [one for one in waiting if one.done()]
         assert 12 <= len(refused) == pool.refused["slow"] <= 17
         assert all(isinstance(one.exception(), ProblemError) for one in refused)
-        assert pool.full
+        assert pool.refusal == "slow"
         for place in places:
             place.leave()
         for one in waiting:
