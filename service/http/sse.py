@@ -218,14 +218,15 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`; raises ClientDisconnect, the work cancelled and ended, when the client leaves first."""
     running = asyncio.current_task()
     assert running is not None
-    gone = False
+    gone = over = False
 
     def left(leaving: asyncio.Task[None]) -> None:
         nonlocal gone
-        gone = True
         with suppress(asyncio.CancelledError):
             leaving.exception()  # seen; where nothing can be heard any more, the client counts as gone
-        running.cancel()
+        if not over:  # it may be told only after the work has ended
+            gone = True
+            running.cancel()
 
     leaving = asyncio.create_task(_left(receive))
     leaving.add_done_callback(left)
@@ -240,7 +241,7 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
             running.uncancel()
         return found
     finally:
-        leaving.remove_done_callback(left)
+        over = True
         leaving.cancel()
         await asyncio.wait((leaving,))
 
