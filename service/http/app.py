@@ -99,7 +99,7 @@ def create_app(
     app.state.service = service
     app.state.drain = drain = Drain()
     app.state.metrics = metrics
-    resumption = Resumption(kept, ping_s)
+    resumption = Resumption(kept, ping_s, settings.client_stall_ms / 1000)
     questions = QuestionRoutes(service, metrics, pools, resumption, ping_s, remembering)
     routing.add_question_routes(app, questions)
     routing.add_resumption_routes(app, resumption)

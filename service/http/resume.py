@@ -18,7 +18,7 @@ from service.adapters.answer_log import AnswerGone, AnswerLog, AnswersUnreachabl
 from service.http.exchange import Exchange, exchange_of, principals_of
 from service.http.kept import KeptAnswers, gone, unreachable
 from service.http.problems import ProblemError, invalid, problem_of
-from service.http.sse import HEADERS, MEDIA_TYPE, SEND_S, EventStream, frame, send_chunks, until_gone
+from service.http.sse import HEADERS, MEDIA_TYPE, EventStream, frame, send_chunks, until_gone
 
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # a header's name
 _NUMBER = re.compile(r"[0-9]{1,15}")
@@ -46,7 +46,7 @@ class KeptStream(Response):
         *,
         token: str | None = None,
         ping_s: float,
-        send_s: float = SEND_S,
+        send_s: float,
     ) -> None:
         self.status_code = HTTPStatus.OK
         self.background = None
@@ -93,11 +93,13 @@ class Resumption:
     Args:
         kept: all of them.
         ping_s: seconds between comments on a silent stream.
+        send_s: a client that takes no bytes for so long counts as gone.
     """
 
-    def __init__(self, kept: KeptAnswers, ping_s: float) -> None:
+    def __init__(self, kept: KeptAnswers, ping_s: float, send_s: float) -> None:
         self._kept = kept
         self._ping_s = ping_s
+        self._send_s = send_s
 
     def require_room(self, *, stream: bool) -> None:
         """Raises ProblemError where an answer cannot be kept: before any work is spent on it."""
@@ -113,7 +115,7 @@ class Resumption:
         except BaseException:
             await source.close()
             raise
-        return KeptStream(answer, 0, exchange, token=token, ping_s=self._ping_s)
+        return KeptStream(answer, 0, exchange, token=token, ping_s=self._ping_s, send_s=self._send_s)
 
     async def events(
         self,
@@ -145,7 +147,7 @@ class Resumption:
             raise unreachable() from None
         if batch.last and not batch.frames:
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        return KeptStream(answer, number, exchange_of(request), ping_s=self._ping_s)
+        return KeptStream(answer, number, exchange_of(request), ping_s=self._ping_s, send_s=self._send_s)
 
 
 def _number_of(given: str) -> int:
