@@ -83,9 +83,13 @@ def settings_of(writer: str, grammar: str = "none") -> Iterator[dict[str, str]]:
             server.terminate()
 
 
-def measured(writer: str, grammar: str, arguments: Sequence[str], output: Path) -> list[dict[str, Any]]:
+def measured(
+    writer: str, grammar: str, arguments: Sequence[str], output: Path, kept: Path | None
+) -> list[dict[str, Any]]:
     """What `footnote evaluate` says of each set. Raises SystemExit with its status where it fails."""
     command = [sys.executable, "-m", "footnote", "evaluate", *arguments, "--mode", "hybrid", "--answers", "--json"]
+    if kept is not None and writer != EXTRACTIVE:
+        command += ["--generations", str(kept / f"{writer}-{grammar}.jsonl")]
     with settings_of(writer, grammar) as settings:
         done = subprocess.run(
             [*command, "--output", str(output / writer)],
@@ -133,6 +137,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--index", help="what a set without documents is asked of")
     parser.add_argument("--output", type=Path, required=True, help="a new folder for the runs")
+    parser.add_argument("--kept", type=Path, help="a folder for what chat models write: a run that was stopped goes on")
     given = parser.parse_args()
     writers = given.writer or [EXTRACTIVE]
     lacking = [one for writer in writers if writer != EXTRACTIVE for one in missing(writer)]
@@ -145,7 +150,7 @@ def main() -> None:
         arguments += ["--index", given.index]
     columns = {}
     for writer in writers:
-        for one in measured(writer, given.grammar, arguments, given.output):
+        for one in measured(writer, given.grammar, arguments, given.output, given.kept):
             columns[f"{one['set']}, {writer}"] = one["answers"]
     print(table(columns))
 

@@ -42,8 +42,7 @@ ON_THREADS = {
     "encode_queries": "embedding the question",
     "dense": "dense leg",
     "lexical": "lexical leg",
-    "score": "exact scores of the lexical leg's candidates",
-    "vectors": "vectors for the second look",
+    "vectors": "the candidates' vectors",
     "passages": "reading the results",
 }
 ON_LOOP = {

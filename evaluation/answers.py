@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from evaluation.answer_figures import WRITTEN
 from evaluation.citations import Claim, Judge, citation_recall_precision, judges
 from evaluation.correctness import contains, token_coverage, token_f1
+from evaluation.generations import Generations, Kept
 from evaluation.retrieval import question_of
 from evaluation.sets import QuestionSet, SetQuestion
 from evaluation.written import Recorder, emitted_claims, is_stand_in, written_claims
@@ -200,8 +201,16 @@ class _Tally:
         return found if self.cost_usd is None else {**found, "cost_usd": self.cost_usd}
 
 
-async def measure_answers(questions: QuestionSet, engine: Engine, advance: Callable[[], None]) -> AnswerResult:
-    """Answer every question of a set; those without an `answerable` flag count as answerable."""
+async def measure_answers(
+    questions: QuestionSet, engine: Engine, advance: Callable[[], None], generations: Generations | None = None
+) -> AnswerResult:
+    """Answer every question of a set; those without an `answerable` flag count as answerable.
+
+    Args:
+        generations: what a chat model wrote before, and where what it writes now is kept; None: it is asked everything.
+    """
+    if generations is not None and not is_stand_in(engine.generator.usage):
+        engine = dataclasses.replace(engine, generator=Kept(engine.generator, generations))
     tally = _Tally(judges(engine.analyzer, engine.verifier), by_model=not is_stand_in(engine.generator.usage))
     for one in questions.questions:
         question = question_of(one, "hybrid", max(engine.answer_passages, 5))

@@ -158,6 +158,14 @@ def evaluate(
         typer.Option("--sample", min=1, metavar="QUESTIONS", help="Ask only so many of each set, drawn by --seed."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same one draws the same questions.")] = 0,
+    generations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep what a chat model writes here, and ask it nothing that stands here. One for each way of asking.",
+            show_default=False,
+        ),
+    ] = None,
     output: OutputFolder = None,
     index: IndexOption = None,
     json: JsonOption = False,
@@ -172,6 +180,7 @@ def evaluate(
         footnote evaluate my/questions --mode hybrid --sample 50
     """
     from evaluation.configurations import MODES, configurations
+    from evaluation.generations import Generations
     from evaluation.run import evaluate as run
     from evaluation.runs import new_run_folder
     from evaluation.sets import read_set, sampled
@@ -185,10 +194,16 @@ def evaluate(
     if sample is not None:
         questions = [sampled(one, sample, seed) for one in questions]
     settings, indexing, serving = _settings(index)
+    written = None if generations is None else Generations(generations)
     folder = new_run_folder(settings.evaluation_cache.expanduser(), output)
     with watching() as progress:
         reports = [
-            run(one, settings, indexing, serving, chosen, folder, progress, answers=answers, sample=drawn)
+            run(
+                *(one, settings, indexing, serving, chosen, folder, progress),
+                answers=answers,
+                sample=drawn,
+                generations=written,
+            )
             for one in questions
         ]
     if json:

@@ -13,6 +13,7 @@ from typing import Any
 from evaluation.answers import AnswerResult, measure_answers
 from evaluation.calibrated import bring_up_to_date
 from evaluation.configurations import SHIPPED, Configuration, changed, groups
+from evaluation.generations import Generations
 from evaluation.refusals import Refusals, measure_refusals
 from evaluation.retrieval import Measured, measure_retrieval
 from evaluation.runs import ConfigurationRecord, RunFile, ShownText, free_file, write_run
@@ -83,6 +84,7 @@ def evaluate(
     *,
     answers: bool | None = None,
     sample: Mapping[str, int] | None = None,
+    generations: Generations | None = None,
 ) -> SetReport:
     """Evaluate one set. Budgets are lifted, so that quality never depends on noise.
 
@@ -93,6 +95,7 @@ def evaluate(
         folder: where the run file goes.
         answers: answer the questions too; None: if the set says which can be answered.
         sample: how the questions were drawn from those of the set, for the run file; None: they are all of them.
+        generations: what a chat model is not asked again.
 
     Raises UsageError where a set without a corpus is to be indexed in another way than it is.
     """
@@ -118,7 +121,7 @@ def evaluate(
                 records.update((one.name, record(one)) for one in group)
                 if answering:
                     progress.phase(f"{questions.name}: answers", len(questions.questions))
-                    answers_found = asyncio.run(measure_answers(questions, engine, progress.advance))
+                    answers_found = asyncio.run(measure_answers(questions, engine, progress.advance, generations))
                     answered[_standing_for(group)] = answers_found
                     kinds = {one.answerable is not False for one in questions.questions}
                     if configurations[0] in group and kinds == {True, False}:

@@ -133,6 +133,25 @@ def test_the_support_check_is_measured_on_several_files(run, tmp_path, monkeypat
     assert both == {"one.jsonl": alone, "two.jsonl": alone}
 
 
+def test_a_chat_model_is_asked_once_for_what_is_kept(run, animals, monkeypatch):
+    monkeypatch.setenv("FOOTNOTE_ABSTAIN_BELOW", "0")
+    monkeypatch.setenv("FOOTNOTE_GENERATOR", "scripted")
+    monkeypatch.setenv("FOOTNOTE_GENERATOR_SCRIPT", "script.jsonl")
+    written = []
+    for reply, kept in (("first", True), ("second", True), ("third", False)):
+        Path("script.jsonl").write_text(json.dumps({"pieces": [f"The {reply} one [1]."]}))
+        options = ["--generations", "kept.jsonl"] if kept else []
+        done = run(animals, "--mode", "hybrid", "--answers", "--output", reply, *options)
+        assert done.exit_code == 0, done.output
+        by_question = json.loads(Path(reply, "animals.json").read_text())["answers_by_question"]
+        written.append({one["written"] for one in by_question.values()})
+    assert written == [{"The first one [1]."}, {"The first one [1]."}, {"The third one [1]."}]
+    Path("kept.jsonl").write_text("nothing of the kind\n")
+    refused = run(animals, "--mode", "hybrid", "--answers", "--output", "fourth", "--generations", "kept.jsonl")
+    assert refused.exit_code != 0
+    assert not Path("fourth").exists()
+
+
 def test_a_sample_is_answered_compared_and_told(run, animals, monkeypatch):
     monkeypatch.setenv("FOOTNOTE_ABSTAIN_BELOW", "0")
     drawn = run(animals, "--mode", "hybrid", "--answers", "--sample", "3", "--seed", "1", "--output", "drawn", "--json")
