@@ -45,6 +45,8 @@ class IndexSettings(BaseSettings):
 
 S = TypeVar("S", bound="IndexSettings")
 
+_MAY_BE_SECRET = re.compile(r"key|token|secret|password|url|fallbacks")
+
 
 def load_settings(kind: type[S], **given: Any) -> S:
     """Settings of one room; options that are None count as not given. Raises UsageError naming the bad option."""
@@ -54,7 +56,7 @@ def load_settings(kind: type[S], **given: Any) -> S:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise UsageError(
-            f"setting {name!r}: {first['msg']} (found {first.get('input')!r}).",
+            f"setting {name!r}: {first['msg']}{_found(name, first.get('input'))}.",
             fix=f"Look at the option, FOOTNOTE_{name.upper()} and {TOML_FILE}.",
         ) from error
     except SettingsError as error:  # a list or object in the environment that is no JSON
@@ -65,3 +67,9 @@ def load_settings(kind: type[S], **given: Any) -> S:
         ) from error
     except ValueError as error:  # the TOML itself
         raise UsageError(f"{TOML_FILE} cannot be read: {error}") from error
+
+
+def _found(name: str, value: object) -> str:
+    """What was found, unless it is or may hold what nobody else should read: of a list or object any part may."""
+    shown = isinstance(value, str | int | float | Path) and not _MAY_BE_SECRET.search(name)
+    return f" (found {value!r})" if shown else ""

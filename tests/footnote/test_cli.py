@@ -346,6 +346,27 @@ def test_a_bad_setting_names_itself(place):
     assert "many" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "generator_api_key = 31415926",
+        "admin_token = 31415926",
+        'generator_fallbacks = [{model = "m", api_key = "31415926"}]',
+        'generator_fallbacks = "31415926"',
+        "redis_url = 31415926",
+        'generator_base_url = ["https://name:31415926@models"]',
+    ],
+)
+def test_what_may_be_secret_is_not_said_of_a_bad_setting(line, tmp_path):
+    (tmp_path / "footnote.toml").write_text(f"{line}\n")
+
+    done = run("serve", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert line.split()[0] in done.stderr
+    assert "31415926" not in done.stdout + done.stderr
+
+
 def test_a_port_in_use_is_said_with_a_way_out(place):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
