@@ -73,6 +73,14 @@ class SharedAnswers(Protocol):
         """Keep it no longer; that it was there is remembered for a while."""
         ...
 
+    async def stop(self, key: str) -> None:
+        """Keep it no longer, and let the worker that makes it know that nobody wants it."""
+        ...
+
+    async def stopped(self, keys: Sequence[str]) -> set[str]:
+        """Those of these answers that nobody wants any more."""
+        ...
+
     async def read_within_s(self, key: str) -> float:
         """Seconds for which the work is to go on since another worker's client reads it; 0: none does."""
         ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,6 +69,19 @@ class RedisAnswers:
         async with _asking():
             await self._client.delete(_PREFIX + key)
 
+    async def stop(self, key: str) -> None:
+        """Delete it, and leave word for the worker that makes it."""
+        async with _asking(), self._client.pipeline(transaction=True) as begun:
+            begun.set(f"{_PREFIX}{key}:stop", 1, px=int(REMEMBERED_S * 1000))
+            begun.delete(_PREFIX + key)
+            await begun.execute()
+
+    async def stopped(self, keys: Sequence[str]) -> set[str]:
+        """Those for which word was left."""
+        async with _asking():
+            found = await self._client.mget([f"{_PREFIX}{key}:stop" for key in keys])
+        return {key for key, word in zip(keys, found, strict=True) if word is not None}
+
     async def read_within_s(self, key: str) -> float:
         """What is left of the grace that another worker's reader was last given."""
         async with _asking():
@@ -115,13 +128,11 @@ class RedisAnswer:
 
     async def after(self, number: int) -> Batch:
         """The frames after that number, as soon as there is one."""
-        while True:
+        while not ((found := await self._found(number)).frames or found.last):
             async with _asking():
                 await self._say_read()
                 await self._client.xread({_PREFIX + self._key: f"0-{number}"}, block=int(_WAIT_S * 1000), count=1)
-            found = await self._found(number)
-            if found.frames or found.last:
-                return found
+        return found
 
     async def reached(self, number: int) -> Batch:
         """What there is after that number; the worker that writes may be a little behind what it sent."""

@@ -201,6 +201,19 @@ class KeptAnswers:
                 return elsewhere
         raise ProblemError("not-found", "No kept answer has this request id and resume token.")
 
+    async def stop(self, request_id: str, token: str, principals: Principals) -> None:
+        """End the work on an answer that nobody wants any more, and keep nothing of it; another worker's within a
+        second. Raises as `find` does.
+        """
+        found = await self.find(request_id, token, principals)
+        if isinstance(found, KeptAnswer):
+            await self._stop(found)
+        elif self._shared is not None:
+            try:
+                await self._shared.stop(_key(token))
+            except AnswersUnreachable:
+                raise unreachable() from None
+
     async def run(self) -> None:
         """Look at ages for ever."""
         while True:
@@ -209,6 +222,11 @@ class KeptAnswers:
 
     async def sweep(self) -> None:
         """Stop work that nobody has read for too long, and drop what ended too long ago."""
+        if self._shared is not None and self._work:
+            with suppress(AnswersUnreachable):
+                for key in await self._shared.stopped(list(self._work)):
+                    if key in self._answers:
+                        await self._stop(self._answers[key])
         now = self._clock() + SWEEP_S
         for answer in list(self._answers.values()):
             if answer.ended_at is not None:
@@ -236,11 +254,13 @@ class KeptAnswers:
                 if left_s > SWEEP_S:
                     answer.unread_since = self._clock() + left_s - self._limits.grace_s
                     return
-        work = self._work.get(answer.key)
-        if work is None or answer.readers:  # it ended, or somebody came, while that was asked
-            return
+        if answer.key in self._work and not answer.readers:  # it may have ended, or somebody come, while that was asked
+            await self._stop(answer)
+
+    async def _stop(self, answer: KeptAnswer) -> None:
         self._drop(answer)
-        await _stop(work)
+        if answer.key in self._work:
+            await _stop(self._work[answer.key])
 
     async def _record(self, answer: KeptAnswer, source: EventStream, request_id: str) -> None:
         """Write every event down; whatever happens, the last one is terminal."""

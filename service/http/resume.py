@@ -1,4 +1,6 @@
-"""Reading a kept answer: the stream of its first reader, and GET /v1/answers/{request_id}/events for those after."""
+"""Reading a kept answer: the stream of its first reader, and GET /v1/answers/{request_id}/events for those after; and
+DELETE /v1/answers/{request_id}, where nobody wants it any more.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,9 @@ from service.http.problems import ProblemError, invalid, problem_of
 from service.http.sse import HEADERS, MEDIA_TYPE, EventStream, frame, send_chunks, until_gone
 
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # a header's name
+RequestId = Annotated[str, Path(description="the answer's request id")]
+TokenHeader = Annotated[str | None, Header(description="as the answer's first response told it")]
+TokenQuery = Annotated[str | None, Query(description="the same, for those who set no headers")]
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
@@ -120,9 +125,9 @@ class Resumption:
     async def events(
         self,
         request: Request,
-        request_id: Annotated[str, Path(description="the answer's request id")],
-        x_resume_token: Annotated[str | None, Header(description="as the answer's first response told it")] = None,
-        resume_token: Annotated[str | None, Query(description="the same, for those who set no headers")] = None,
+        request_id: RequestId,
+        x_resume_token: TokenHeader = None,
+        resume_token: TokenQuery = None,
         last_event_id: Annotated[
             str | None, Header(description="id of the last event that the client has; absent: none")
         ] = None,
@@ -131,11 +136,9 @@ class Resumption:
         ] = None,
     ) -> Response:
         """What follows the last event that a client has, to the answer's end; 204 where it has the terminal event."""
-        token = x_resume_token or resume_token
+        token = _token(x_resume_token, resume_token)
         given = after if last_event_id is None else last_event_id
         number = 0 if given is None else _number_of(given)
-        if not token:
-            raise ProblemError("not-found", f"Send the {TOKEN_HEADER} that came with the answer.")
         answer = await self._kept.find(request_id, token, principals_of(request))
         try:
             batch = await answer.reached(number)
@@ -148,6 +151,24 @@ class Resumption:
         if batch.last and not batch.frames:
             return Response(status_code=HTTPStatus.NO_CONTENT)
         return KeptStream(answer, number, exchange_of(request), ping_s=self._ping_s, send_s=self._send_s)
+
+    async def stop(
+        self,
+        request: Request,
+        request_id: RequestId,
+        x_resume_token: TokenHeader = None,
+        resume_token: TokenQuery = None,
+    ) -> Response:
+        """End the work on an answer, and keep nothing of it: who still reads it is told that it is gone."""
+        await self._kept.stop(request_id, _token(x_resume_token, resume_token), principals_of(request))
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _token(header: str | None, query: str | None) -> str:
+    token = header or query
+    if not token:
+        raise ProblemError("not-found", f"Send the {TOKEN_HEADER} that came with the answer.")
+    return token
 
 
 def _number_of(given: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -54,7 +55,7 @@ def add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
 
 
 def add_resumption_routes(app: FastAPI, routes: Resumption) -> None:
-    """Reading on in an answer."""
+    """Reading on in an answer, and stopping it."""
     app.add_api_route(
         "/v1/answers/{request_id}/events",
         routes.events,
@@ -64,6 +65,15 @@ def add_resumption_routes(app: FastAPI, routes: Resumption) -> None:
             204: {"description": "The client has all events"},
             **problems("not-found", "not-resumable", "answer-gone", "invalid-request", "answers-unreachable"),
         },
+    )
+    app.add_api_route(
+        "/v1/answers/{request_id}",
+        routes.stop,
+        methods=["DELETE"],
+        status_code=HTTPStatus.NO_CONTENT,
+        response_model=None,
+        response_description="The answer is stopped, and nothing of it is kept",
+        responses=problems("not-found", "not-resumable", "answer-gone", "answers-unreachable", "forbidden-origin"),
     )
 
 

@@ -10,7 +10,7 @@ export class Refused extends Error {
 
 const AGAIN_MS = [300, 1000, 2000, 4000, 8000, 8000]; // an answer that nobody reads is kept for 30 s
 
-/** Events {name, data} of an answer, as they come. Throws Refused, and AbortError when `signal` ends it.
+/** Events {name, data} of an answer, as they come. Throws Refused, and AbortError when `signal` ends it, and the work with it.
  *
  * resumable: where the connection breaks the answer is taken up where it broke off; `lost` and `back` events tell of it.
  */
@@ -19,23 +19,35 @@ export async function* ask(body, signal, { resumable = false } = {}) {
   if (resumable && response.status === 409) response = await post({ ...body, stream: true }, signal); // not with these workers
   if (!response.ok) throw new Refused(await problemOf(response));
   const [token, request] = ["x-resume-token", "x-request-id"].map((name) => response.headers.get(name));
+  const stop = () => void stopped(request, token);
+  if (token) signal.addEventListener("abort", stop);
   let last = null;
-  for (;;) {
-    try {
-      for await (const event of parse(response.body)) {
-        if (event.id !== null && last !== null && event.id <= last) continue;
-        last = event.id ?? last;
-        yield event;
-        if (event.name === "done" || event.name === "error") return;
+  try {
+    for (;;) {
+      try {
+        for await (const event of parse(response.body)) {
+          if (event.id !== null && last !== null && event.id <= last) continue;
+          last = event.id ?? last;
+          yield event;
+          if (event.name === "done" || event.name === "error") return;
+        }
+      } catch (error) {
+        if (signal.aborted || error instanceof SyntaxError) throw error;
       }
-    } catch (error) {
-      if (signal.aborted || error instanceof SyntaxError) throw error;
+      if (!token) throw brokenOff();
+      yield { name: "lost", data: null };
+      response = await resumed(request, token, last, signal);
+      yield { name: "back", data: null };
     }
-    if (!token) throw brokenOff();
-    yield { name: "lost", data: null };
-    response = await resumed(request, token, last, signal);
-    yield { name: "back", data: null };
+  } finally {
+    signal.removeEventListener("abort", stop);
   }
+}
+
+/** Tell the service that nobody wants an answer any more; where that cannot be told it ends by itself after a while. */
+async function stopped(request, token) {
+  const asked = { method: "DELETE", headers: { "x-resume-token": token }, keepalive: true };
+  await fetch(`v1/answers/${encodeURIComponent(request)}`, asked).catch(() => undefined);
 }
 
 async function post(body, signal) {

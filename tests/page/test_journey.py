@@ -348,7 +348,9 @@ def test_stopping_keeps_what_was_checked(open_page):
     page = watched.page
     watched.ask("How long do refunds take, slowly")
     page.locator(".sentence").wait_for()
-    page.get_by_role("button", name="Stop").click()
+    with page.expect_request(lambda one: one.method == "DELETE") as told:
+        page.get_by_role("button", name="Stop").click()
+    assert told.value.response().status == 204, "the work ends too"
     watched.settled()
     assert "Refunds take 14 days" in page.locator(".answer").inner_text()
     assert "stopped it" in page.locator(".notes").inner_text()

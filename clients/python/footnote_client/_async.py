@@ -156,6 +156,10 @@ class AsyncFootnote:
         asked = requests.events(request_id, token, last_event_id)
         return AsyncAnswerStream(self, asked, request_id, token, last_event_id)
 
+    async def stop(self, request_id: str, token: str) -> None:
+        """End the work on a resumable answer that nobody wants any more."""
+        await self._call(requests.stop(request_id, token))
+
     async def document(self, id: str, version: str | None = None) -> types.DocumentResponse:  # noqa: A002  # API's word
         """A document with its canonical text; without a version as it is in the open snapshot."""
         return cast("types.DocumentResponse", await self._call(requests.document(id, version)))

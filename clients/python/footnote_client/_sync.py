@@ -156,6 +156,10 @@ class Footnote:
         asked = requests.events(request_id, token, last_event_id)
         return AnswerStream(self, asked, request_id, token, last_event_id)
 
+    def stop(self, request_id: str, token: str) -> None:
+        """End the work on a resumable answer that nobody wants any more."""
+        self._call(requests.stop(request_id, token))
+
     def document(self, id: str, version: str | None = None) -> types.DocumentResponse:  # noqa: A002  # API's word
         """A document with its canonical text; without a version as it is in the open snapshot."""
         return cast("types.DocumentResponse", self._call(requests.document(id, version)))

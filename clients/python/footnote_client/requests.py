@@ -18,7 +18,7 @@ Rating = Literal["up", "down"]
 class Request:
     """One request to the service."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     body: Mapping[str, Any] | None = None
     params: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +42,11 @@ def events(request_id: str, token: str, last_event_id: int | None) -> Request:
     """GET /v1/answers/{request_id}/events: what follows an event."""
     headers = {"x-resume-token": token} | ({} if last_event_id is None else {"last-event-id": str(last_event_id)})
     return Request("GET", f"/v1/answers/{quote(request_id, safe='')}/events", headers=headers)
+
+
+def stop(request_id: str, token: str) -> Request:
+    """DELETE /v1/answers/{request_id}."""
+    return Request("DELETE", f"/v1/answers/{quote(request_id, safe='')}", headers={"x-resume-token": token})
 
 
 def document(id: str, version: str | None) -> Request:  # noqa: A002  # the API's word

@@ -33,7 +33,7 @@ export interface ClientOptions {
 }
 
 interface Asked {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "DELETE";
   path: string;
   body?: unknown;
   headers?: Record<string, string>;
@@ -80,6 +80,12 @@ export class Footnote {
   resume(requestId: string, token: string, lastEventId: number | null = null, { signal }: CallOptions = {}): AnswerStream {
     const asked = eventsAfter(requestId, token, lastEventId);
     return new AnswerStream(this.#connection(signal), asked, this.#pausesMs, requestId, token, lastEventId);
+  }
+
+  /** End the work on a resumable answer that nobody wants any more. */
+  async stop(requestId: string, token: string, { signal }: CallOptions = {}): Promise<void> {
+    const headers = { "x-resume-token": token };
+    await this.#json({ method: "DELETE", path: `/v1/answers/${encodeURIComponent(requestId)}`, headers }, signal);
   }
 
   /** A document with its canonical text; without a version as it is in the open snapshot. */

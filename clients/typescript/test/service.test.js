@@ -39,6 +39,9 @@ test("the stream folds to what the answer is without a stream", async () => {
     assert.deepEqual(rest, ["sentence", "done"]);
     await assert.rejects(footnote.resume(stream.requestId, stream.resumeToken, 4).answer(), StreamBroken);
     await assert.rejects(footnote.resume(stream.requestId, "guessed").answer(), { status: 404, slug: "not-found" });
+    await assert.rejects(footnote.stop(stream.requestId, "guessed"), { status: 404, slug: "not-found" });
+    assert.equal(await footnote.stop(stream.requestId, stream.resumeToken), undefined);
+    await assert.rejects(footnote.resume(stream.requestId, stream.resumeToken).answer(), { status: 410, slug: "answer-gone" });
   }
 });
 

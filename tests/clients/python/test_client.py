@@ -119,6 +119,9 @@ def test_the_stream_folds_to_what_the_answer_is_without_a_stream(kind, service, 
                 await aid.events(client.resume(stream.request_id, stream.resume_token, 4))
             with pytest.raises(errors.NotFound):
                 await aid.events(client.resume(stream.request_id, "guessed"))
+            assert await aid.result(client.stop(stream.request_id, stream.resume_token)) is None
+            with pytest.raises(errors.Gone):
+                await aid.events(client.resume(stream.request_id, stream.resume_token))
 
     run(kind, script, service)
 

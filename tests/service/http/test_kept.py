@@ -323,6 +323,31 @@ def test_the_end_of_the_service_ends_the_work_and_tells_readers():
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_answer_that_nobody_wants_any_more_costs_no_more_work_and_is_gone(ended):
+    async def run():
+        at = keeping()
+        source = Source(frames_of("one"), ends=ended)
+        token, answer = at.kept.keep(source, "r", ANYONE)
+        source.allow()
+        await settle()
+        reading = asyncio.create_task(read(answer, after=0 if ended else 1))
+        await settle()
+        assert await problem(at.kept.stop("r", token + "x", ANYONE)) == "not-found"
+        assert await problem(at.kept.stop("s", token, ANYONE)) == "not-found"
+        assert (source.closed, at.kept.working) == (int(ended), int(not ended))
+        await at.kept.stop("r", token, ANYONE)
+        assert (source.closed, at.kept.working, at.kept.ended, at.kept.bytes) == (1, 0, 0, 0)
+        told = await reading
+        assert (b"answer-gone" in told) is not ended
+        assert told.count(b"event: ") == 1
+        for again in (at.kept.find, at.kept.stop):
+            assert await problem(again("r", token, ANYONE)) == "answer-gone"
+        await at.kept.close()
+
+    asyncio.run(run())
+
+
 def test_only_who_asked_reads_it_and_only_with_its_token():
     async def run():
         kept = keeping().kept
@@ -370,6 +395,7 @@ class Elsewhere:
         self.written = {}
         self.ended = set()
         self.dropped = []
+        self.unwanted = set()
         self.read_s = 0.0
 
     def _ask(self):
@@ -398,6 +424,14 @@ class Elsewhere:
     async def drop(self, key):
         self._ask()
         self.dropped.append(key)
+
+    async def stop(self, key):
+        self._ask()
+        self.unwanted.add(key)
+
+    async def stopped(self, keys):
+        self._ask()
+        return self.unwanted.intersection(keys)
 
     async def read_within_s(self, key):
         self._ask()
@@ -465,6 +499,29 @@ def test_a_reader_at_another_worker_keeps_the_work_going():
         assert source.closed == 1
         await settle()
         assert elsewhere.dropped == [answer.key]
+        await kept.close()
+
+    asyncio.run(run())
+
+
+def test_a_word_left_by_another_worker_stops_the_work_unless_it_cannot_be_heard():
+    async def run():
+        elsewhere = Elsewhere()
+        kept = KeptAnswers(LIMITS, Clock(), shared=elsewhere, alone=False)
+        unwanted, wanted = Source(frames_of("one"), ends=False), Source(frames_of("one"), ends=False)
+        _, answer = kept.keep(unwanted, "r", ANYONE)
+        kept.keep(wanted, "s", ANYONE)
+        await settle()
+        await elsewhere.stop(answer.key)
+        elsewhere.up = False
+        await kept.sweep()
+        assert (unwanted.closed, wanted.closed) == (0, 0)
+        elsewhere.up = True
+        await kept.sweep()
+        await settle()
+        assert (unwanted.closed, wanted.closed, kept.working) == (1, 0, 1)
+        assert elsewhere.dropped == [answer.key]
+        await kept.sweep()
         await kept.close()
 
     asyncio.run(run())

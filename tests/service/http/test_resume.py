@@ -170,6 +170,35 @@ def test_workers_that_share_nothing_say_so(client_over, shared_index, scripted):
     assert client.post("/v1/answer", json={"query": "q", "stream": True}).status_code == 200
 
 
+def test_stopping_needs_the_token_and_no_foreign_page_can(client, scripted):
+    response = client.post("/v1/answer", json=BODY)
+    path = f"/v1/answers/{response.headers['x-request-id']}"
+    token = {"x-resume-token": response.headers["x-resume-token"]}
+    assert slug(client.delete(path)) == (404, "not-found")
+    assert slug(client.delete("/v1/answers/unknown", headers=token)) == (404, "not-found")
+    assert slug(client.delete(path, headers=token | {"origin": "https://evil.example"})) == (403, "forbidden-origin")
+    assert again(client, response).status_code == 200
+    stopped = client.delete(path, params={"resume_token": token["x-resume-token"]})
+    assert (stopped.status_code, stopped.content) == (204, b"")
+    assert slug(client.delete(path, headers=token)) == slug(again(client, response)) == (410, "answer-gone")
+
+
+def test_stopping_ends_the_work_at_once(app_over, shared_index, serve, scripted, until):
+    hold(scripted)
+    app = app_over(shared_index)
+    server = serve(app)
+    response = server.post("/v1/answer", BODY)
+    assert response.readline() == b"event: meta\n"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    server.connections.append(connection)
+    headers = {"x-resume-token": response.getheader("x-resume-token")}
+    connection.request("DELETE", f"/v1/answers/{response.getheader('x-request-id')}", headers=headers)
+    assert connection.getresponse().status == 204
+    assert scripted.closed.is_set()
+    assert app.state.service.holder._current.leases == 0
+    assert response.read().count(b"answer-gone") >= 1
+
+
 def test_an_ordinary_stream_is_not_kept(client, scripted):
     response = client.post("/v1/answer", json={"query": "q", "stream": True})
     assert "x-resume-token" not in response.headers

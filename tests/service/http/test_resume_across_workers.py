@@ -175,6 +175,28 @@ def test_work_that_nobody_reads_is_gone_at_every_worker(workers, gate, redis_ser
     assert b"footnote:answer" in redis_server.command("KEYS", "*")  # that it was there, for an hour
 
 
+def test_another_worker_s_answer_is_stopped_within_a_second(workers, gate, redis_server):
+    response = workers[0].post("/v1/answer", BODY)
+    event(response)
+    reader = found(workers[1], response, 1)
+    assert reader.status == 200
+    connection = http.client.HTTPConnection("127.0.0.1", workers[1].port, timeout=10)
+    workers[1].connections.append(connection)
+    path, token = f"/v1/answers/{response.getheader('x-request-id')}", response.getheader("x-resume-token")
+    connection.request("DELETE", path, headers={"x-resume-token": token})
+    answered = connection.getresponse()
+    assert (answered.status, answered.read()) == (204, b"")
+    began = time.monotonic()
+    assert response.read().count(b"answer-gone") >= 1, "the first reader is told, and so the work is over"
+    assert time.monotonic() - began < 3
+    assert reader.read().count(b"answer-gone") >= 1
+    assert [read_at(one, response).status for one in workers] == [410, 410]
+    redis_server.stop()
+    connection.request("DELETE", path, headers={"x-resume-token": "another"})
+    refused = connection.getresponse()
+    assert (refused.status, refused.getheader("retry-after") is not None) == (503, True)
+
+
 def test_redis_going_away_ends_a_foreign_reader_with_one_error_and_leaves_the_rest_alone(workers, gate, redis_server):
     response = workers[0].post("/v1/answer", BODY)
     event(response)
