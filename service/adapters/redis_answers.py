@@ -89,12 +89,15 @@ class RedisAnswers:
 
     async def find(self, key: str, owner: str) -> RedisAnswer | None:
         """An answer of this owner."""
-        async with _asking():
-            first = _entries(await self._client.xrange(_PREFIX + key, count=1))
-            if not first:
-                if await self._client.exists(f"{_PREFIX}{key}:was"):
-                    raise AnswerGone
-                return None
+        async with _asking(), self._client.pipeline(transaction=True) as both:  # it may begin between two questions
+            both.xrange(_PREFIX + key, count=1)
+            both.exists(f"{_PREFIX}{key}:was")
+            found, was = await both.execute()
+        first = _entries(found)
+        if not first:
+            if was:
+                raise AnswerGone
+            return None
         if first[0][1].get(b"owner", b"").decode() != owner:
             return None
         return RedisAnswer(self._client, key, self._grace_ms)

@@ -139,6 +139,10 @@ class Supervisor:
                 signal.raise_signal(sig)
             self._ending = True
             self._replacing.clear()
+            for slot in self._slots:  # who was to take over a place leaves as whoever has one does
+                if slot.successor is not None:
+                    self._leaving.append(slot.successor)
+                    slot.successor = None
             self.stopping()
             for one in self._workers():
                 if not one.told_to_end:
