@@ -31,7 +31,7 @@ class ConcurrencyLimit:
     Args:
         clock: monotonic seconds.
         least, initial, most: requests at once.
-        recheck_s: after so long under load the unloaded latency is measured again.
+        recheck_s: after so long without a request that ran unloaded that latency is measured again.
         adapts: False holds the limit at `most`.
     """
 
@@ -73,6 +73,8 @@ class ConcurrencyLimit:
             return
         if running <= (_UNLOADED if self._rechecking else max(min(_UNLOADED, self.limit // 3), 1)):
             self._base_window.append(ms)
+            if not self._rechecking:
+                self._based_at = self._clock()
             if len(self._base_window) == _BASE_WINDOW:
                 self._base_ms = median(self._base_window)
                 self._base_window.clear()
@@ -85,7 +87,6 @@ class ConcurrencyLimit:
             self._window.clear()
         if self._clock() - self._based_at >= self._recheck_s:
             self._rechecking = True
-            self._base_window.clear()
             self._window.clear()
 
     def _adapt(self, now_ms: float, running: int) -> None:

@@ -281,7 +281,7 @@ async def _fuse(
                 again = await _second_look(question, engine, legs, found, best)
                 fused, order = _ranked(engine, legs, *again, position)
     except (TimeoutError, *BROKEN) as error:
-        outcome = "degraded"
+        outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
         why = "" if isinstance(error, TimeoutError) else f"{type(error).__name__}; "
         degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
@@ -427,15 +427,18 @@ async def _pieces(
     """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up, ProviderError
     where the generator failed.
     """
-    stream = SentenceStream()
-    text = _written(question, sources, evidence, engine, deadline)
+    stream, begun = SentenceStream(), False
+    text = _written(question, sources, evidence, engine, deadline, lambda: begun)
     async with aclosing(text):
         try:
             async for chunk in text:
                 if isinstance(chunk, str):
                     for piece in stream.feed(canonical(chunk)):
+                        begun = True
                         yield piece
                     continue
+                if isinstance(chunk, Told) and not begun:
+                    stream = SentenceStream()  # another one writes from here on
                 if isinstance(chunk, Ended) and chunk.reason == "length":
                     for piece in stream.broken_off():
                         yield piece
@@ -450,19 +453,32 @@ async def _pieces(
 
 
 async def _written(
-    question: Question, sources: Sequence[Result], evidence: Sequence[Evidence], engine: Engine, deadline: Deadline
+    question: Question,
+    sources: Sequence[Result],
+    evidence: Sequence[Evidence],
+    engine: Engine,
+    deadline: Deadline,
+    begun: Callable[[], bool],
 ) -> AsyncGenerator[str | Ended | Told, None]:
-    """The generator's text; the stand-in's where a deadline nears before its first word."""
-    wrote = False
+    """The generator's text; the stand-in's where a deadline nears before its first sentence, or its words make none in
+    the time for a first sentence.
+
+    Args:
+        begun: whether there was a sentence.
+    """
+    wrote, started = False, deadline.clock()
     text = engine.generator.generate(question.text, sources, evidence)
     async with aclosing(text):
         while True:
-            allowed = deadline.allow_ms(None, share=1.0 if wrote else _LEFT)
+            budget_ms = engine.budgets.first_sentence_ms if wrote and not begun() else None  # silence: the generator's
+            if budget_ms is not None:
+                budget_ms = max(budget_ms - (deadline.clock() - started) * 1000, 0.0)
+            allowed = deadline.allow_ms(budget_ms, share=1.0 if begun() else _LEFT)
             try:
                 async with asyncio.timeout(_seconds(allowed)):
                     chunk = await anext(text, None)
             except TimeoutError as error:
-                if wrote:
+                if begun():
                     raise StageOverrun("generate", allowed or 0.0) from error
                 break
             except Exception as error:  # whatever a provider throws must not cost what was verified
@@ -471,7 +487,7 @@ async def _written(
                 return
             wrote = wrote or isinstance(chunk, str)
             yield chunk
-    yield Told("generate: no word in time; sentences of the passages instead")
+    yield Told(f"generate: no {'sentence' if wrote else 'word'} in time; sentences of the passages instead")
     async with aclosing(engine.stand_in.generate(question.text, sources, evidence)) as text:
         async for chunk in text:
             yield chunk

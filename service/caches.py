@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 
 from service.adapters.breaker import Breaker
@@ -126,7 +127,8 @@ def open_caches(settings: ServiceSettings, clock: Callable[[], float]) -> Caches
         searches = SearchCache(store(counts), counts, budget_ms=budget_ms, shared_from_ms=SEARCH_SHARED_FROM_MS)
     if keeps_answers:
         counts = CacheCounts("answers")
-        whole_ms = settings.answer_budget_ms if settings.budgets and settings.answer_budget_ms else 0.0
+        limited = settings.budgets and settings.answer_budget_ms
+        whole_ms = settings.answer_budget_ms if limited and settings.answer_budget_ms else math.inf
         answers = AnswerCache(
             store(counts), counts, budget_ms=budget_ms, shared_from_ms=ANSWER_SHARED_FROM_SHARE * whole_ms
         )

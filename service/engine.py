@@ -41,7 +41,7 @@ class Engine:
         abstain_below: the sufficiency probability under which nothing is answered.
         budgets: of each stage.
         inference: where questions are embedded.
-        executor: where other blocking work of these parts runs.
+        executor: where sentences are weighed and checked; what hangs there keeps nobody from retrieving.
         clock: monotonic seconds.
         scope: of what caches keep of this snapshot.
         identity: tells engines apart whose numbers are the same (`caches.identity_of`).

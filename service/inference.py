@@ -136,7 +136,12 @@ class Inference:
                 if not batch:
                     self._busy -= 1
                     return
-            _embed(batch)
+            try:
+                _embed(batch)
+            except BaseException as error:  # noqa: BLE001  # the next batch is none the worse for it
+                for one in batch:
+                    if not one.vector.done():
+                        one.vector.set_exception(error)
             del batch  # an asker's vector and encoder do not stay while this thread looks for more
 
     def _batch(self) -> list[_Asked]:

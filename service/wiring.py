@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.inference import Inference
-from service.priority import making_way
+from service.priority import make_way, making_way
 from service.ratings import Ratings
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
@@ -67,6 +68,10 @@ class Service:
         self.executor = ThreadPoolExecutor(
             settings.executor_threads, thread_name_prefix="footnote", initializer=set_threads, initargs=(1,)
         )
+        self.checking = ThreadPoolExecutor(
+            settings.executor_threads, thread_name_prefix="footnote-check", initializer=make_way
+        )
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else their batches take a thread of each core
         self.inference = Inference(threads=settings.inference_threads, kept_max=settings.vector_cache_entries)
         self.caches = open_caches(settings, time.monotonic)
         self.last_error: str | None = None
@@ -172,6 +177,7 @@ class Service:
         """Stop serving and release everything."""
         self.holder.swap(None)
         self.inference.close()
+        self.checking.shutdown(wait=False)
         self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
         if self._reranker is not None:
             self._reranker.close()
@@ -219,7 +225,7 @@ class Service:
             abstain_below=_abstain_below(settings, calibration),
             budgets=settings.stage_budgets(),
             inference=self.inference,
-            executor=self.executor,
+            executor=self.checking,
             clock=time.monotonic,
             scope=scope_of(current.manifest_sha256),
             identity=identity_of(settings, current.manifest_sha256, self._weights, _program()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
 
 from service.adapters.breaker import CallBudget
@@ -30,18 +31,26 @@ class Hedge:
         self._budget.called()
 
     def took(self, seconds: float | None) -> None:
-        """How long a first call took to its first text; None where it was overtaken or had none."""
+        """How long a first call took to its first text; None where it was overtaken or had none. One that was given up
+        by whoever asked says nothing.
+        """
         self._took_s.append(math.inf if seconds is None else seconds)
         self._sorted = None
 
     def delay_s(self) -> float | None:
-        """Seconds after which a second call is worth making; None while too little is known, or all calls hang."""
+        """Seconds after which a second call is worth making; None while too little is known, or most calls hang.
+
+        Where more calls hang than may be made twice, it is the longest that one took which did not: the budget decides
+        for how many.
+        """
         if len(self._took_s) < _CALLS_MIN:
             return None
         if self._sorted is None:
             self._sorted = sorted(self._took_s)
-        delay = self._sorted[int(len(self._sorted) * (1 - self._share * _SHARE_OF_BUDGET))]
-        return delay if math.isfinite(delay) else None
+        known = bisect_left(self._sorted, math.inf)
+        if known * 2 < len(self._sorted):
+            return None
+        return self._sorted[min(int(len(self._sorted) * (1 - self._share * _SHARE_OF_BUDGET)), known - 1)]
 
     def take(self) -> bool:
         """Whether a second call may be made; it is counted then."""

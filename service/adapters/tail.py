@@ -179,8 +179,9 @@ class Tail:
             self.counts.hedges_won += won is not runners[0]
             return won.result()
         finally:
-            first_won = won is runners[0] and not won.cancelled() and won.exception() is None
-            hedge.took(self._clock() - began if first_won else None)
+            if won is not None:
+                first_won = won is runners[0] and not won.cancelled() and won.exception() is None
+                hedge.took(self._clock() - began if first_won else None)
             await _let_go([one for one in runners if one is not won])
 
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.admission import ConcurrencyLimit, QueueRule, Refusal
 from service.budget import Deadline, StageOverrun
+from service.contract import StageOutcome
 from service.http.exchange import exchange_of
 from service.http.problems import ProblemError, problem_response
 from service.settings import ServiceSettings
@@ -124,7 +125,7 @@ class Pool:
         if began is not None:
             took_ms, running = (self._clock() - began) * 1000, max(running, self.running)
             if running >= self.limit:
-                self._rule.took(took_ms, running)
+                self._rule.took(took_ms, min(running, self.limit))
             self._limit.took(took_ms, running)
         self.running -= 1
         self._let_in()
@@ -141,10 +142,12 @@ class Pool:
         began = self._clock()
         patience_ms = self._rule.patience_ms
         allowed_ms = deadline.allow_ms(patience_ms) or 0.0
+        outcome: StageOutcome = "ok"
         try:
             async with asyncio.timeout(allowed_ms / 1000):
                 await turn
         except TimeoutError:
+            outcome = "timeout"
             self._give_up(turn)
             raise self._late(allowed_ms) if allowed_ms < patience_ms else self.refuse("waited") from None
         except BaseException:
@@ -152,7 +155,7 @@ class Pool:
             self._give_up(turn)
             raise
         finally:
-            deadline.record("queue", patience_ms, began, "ok")
+            deadline.record("queue", patience_ms, began, outcome)
 
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if turn in self._queue:

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.adapters.answer_log import AnswerGone, AnswerLog, AnswersUnreachable
+from service.adapters.answer_log import AnswerGone, AnswerLog, AnswersUnreachable, Batch
 from service.http.exchange import Exchange, exchange_of, principals_of
 from service.http.kept import KeptAnswers, gone, unreachable
 from service.http.problems import ProblemError, invalid, problem_of
@@ -61,14 +61,33 @@ class KeptStream(Response):
         self._exchange = exchange
         self._ping_s = ping_s
         self._send_s = send_s
+        self._cut: Exception | None = None
+        self._waiting: asyncio.Timeout | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
         """Send the stream until it ends or the client leaves."""
+        self._exchange.cut = self._cut_off
         try:
             with self._answer.reading():
                 await until_gone(receive, send_chunks(send, self, self._chunks(), self._send_s))
         except (OSError, ClientDisconnect):
             self._exchange.gone = True
+
+    def _cut_off(self, error: Exception) -> None:
+        """End the stream with this error, and not the answer: who is alive may read on elsewhere."""
+        self._cut = error
+        if self._waiting is not None:
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def _news(self, number: int) -> Batch | None:
+        """The frames after that number; None where there is none for a while, or the stream is cut off."""
+        try:
+            async with asyncio.timeout(self._ping_s) as self._waiting:
+                return await self._answer.after(number)
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting = None
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         """Frames and pings. Where what is kept is lost on the way the terminal event is an `error` without an id: the
@@ -77,10 +96,11 @@ class KeptStream(Response):
         number, last = self._after, False
         try:
             while not last:
-                try:
-                    async with asyncio.timeout(self._ping_s):
-                        batch = await self._answer.after(number)
-                except TimeoutError:
+                batch = await self._news(number)
+                if self._cut is not None:
+                    yield frame(None, "error", problem_of(self._cut, self._exchange.request_id))
+                    return
+                if batch is None:
                     yield KEEPALIVE_COMMENT
                     continue
                 for one in batch.frames:

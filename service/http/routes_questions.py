@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from service.answer import answer, search
 from service.budget import Deadline
-from service.contract import AnswerResponse, PipelineEvent, SearchResponse, SentenceEvent, fold
+from service.contract import AnswerResponse, FinishEvent, PipelineEvent, SearchResponse, SentenceEvent, fold
 from service.engine import Engine
 from service.http.admission import Place, Pool
 from service.http.exchange import Exchange, exchange_of
@@ -68,7 +68,11 @@ class QuestionRoutes:
             question = search_question(request, asked, settings, engine)
             deadline = deadline_of(request, asked.deadline_ms, engine, None)
             traced(request, question, engine)
-            response = await until_gone(request.receive, self._searched(question, engine, deadline))
+            try:
+                response = await until_gone(request.receive, self._searched(question, engine, deadline))
+            except BaseException:
+                self._metrics.stages(deadline.report(), ())
+                raise
         answer = json_response(response)
         answer.background = BackgroundTask(self._noted, request, question, response)
         return answer
@@ -122,8 +126,12 @@ class QuestionRoutes:
             question, form = question_of(engine), form_of(engine)
             deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
             traced(request, question, engine)
-            place = await until_gone(request.receive, self._placed(deadline, lease))
-            events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
+            try:
+                place = await until_gone(request.receive, self._placed(deadline, lease))
+            except BaseException:
+                self._metrics.stages(deadline.report(), ())
+                raise
+            events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics, deadline)
             told = partial(self._answered, request=request, question=question, place=place)
             if not callable(form):
                 ping_s = None if resumable else self._ping_s
@@ -187,16 +195,21 @@ def traced(request: Request, question: Question, engine: Engine) -> None:
 
 
 async def heard(
-    events: AsyncIterator[PipelineEvent], exchange: Exchange, metrics: Metrics
+    events: AsyncIterator[PipelineEvent], exchange: Exchange, metrics: Metrics, deadline: Deadline
 ) -> AsyncGenerator[PipelineEvent, None]:
-    """The events as they are; when the first sentence came is noted."""
-    waiting = True
-    async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
-        async for event in open_events:
-            if waiting and isinstance(event, SentenceEvent):
-                waiting = False
-                metrics.first_sentence(exchange.elapsed_ms() / 1000)
-            yield event
+    """The events as they are; when the first sentence came is noted, and what stages took where no finish tells it."""
+    waiting, whole = True, False
+    try:
+        async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
+            async for event in open_events:
+                if waiting and isinstance(event, SentenceEvent):
+                    waiting = False
+                    metrics.first_sentence(exchange.elapsed_ms() / 1000)
+                whole = whole or isinstance(event, FinishEvent)
+                yield event
+    finally:
+        if not whole:
+            metrics.stages(deadline.report(), ())
 
 
 async def _all(events: AsyncIterator[PipelineEvent]) -> list[PipelineEvent]:

@@ -80,6 +80,7 @@ class Pump:
     def __init__(self, events: AsyncIterator[PipelineEvent]) -> None:
         self._queue: asyncio.Queue[PipelineEvent | Exception | None] = asyncio.Queue(1)
         self._cut: Exception | None = None
+        self._closed = False
         self._task = asyncio.create_task(self._run(events))
 
     async def next(self) -> PipelineEvent | None:
@@ -96,22 +97,28 @@ class Pump:
 
     async def close(self) -> None:
         """Stop the work and wait until it has stopped."""
+        self._closed = True
         self._task.cancel()
         await asyncio.wait({self._task})
 
     async def _run(self, events: AsyncIterator[PipelineEvent]) -> None:
+        end: Exception | None = None
         try:
             async with aclosing(cast("AsyncGenerator[PipelineEvent, None]", events)) as open_events:
                 async for event in open_events:
                     await self._queue.put(event)
         except Exception as error:  # noqa: BLE001  # handed to the reader, which raises it
-            await self._queue.put(error)
+            end = error
         except asyncio.CancelledError:
-            if self._cut is None:
+            if self._cut is None or self._closed:
                 raise
-            await self._queue.put(self._cut)
-        else:
-            await self._queue.put(None)
+            end = self._cut
+        try:
+            await self._queue.put(end)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise
+            await self._queue.put(end)  # cut when all was done but for the reader
 
 
 class EventStream(Response):

@@ -181,7 +181,7 @@ class Tools:
             traced(request, question, engine)
             async with self._pools["answer"].place(deadline) as place:
                 sentences = 0
-                making = heard(answer(question, engine, deadline), exchange_of(request), self._metrics)
+                making = heard(answer(question, engine, deadline), exchange_of(request), self._metrics, deadline)
                 async with aclosing(making) as open_events:
                     async for event in open_events:
                         events.append(event)
