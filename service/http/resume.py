@@ -97,15 +97,15 @@ class KeptStream(Response):
         try:
             while not last:
                 batch = await self._news(number)
-                if self._cut is not None:
+                if batch is not None:
+                    for one in batch.frames:
+                        yield one
+                    number, last = number + len(batch.frames), batch.last
+                if self._cut is not None and not last:
                     yield frame(None, "error", problem_of(self._cut, self._exchange.request_id))
                     return
                 if batch is None:
                     yield KEEPALIVE_COMMENT
-                    continue
-                for one in batch.frames:
-                    yield one
-                number, last = number + len(batch.frames), batch.last
         except AnswerGone:
             yield frame(None, "error", problem_of(gone(), self._exchange.request_id))
         except AnswersUnreachable:

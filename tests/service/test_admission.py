@@ -92,6 +92,15 @@ def test_a_limit_that_is_not_reached_does_not_grow(clock):
     assert limit.limit == 8
 
 
+def test_quiet_times_do_not_lower_the_limit(clock):
+    """One request in ten seconds, for an hour: each of them tells what work takes unloaded."""
+    limit = ConcurrencyLimit(clock, initial=8, most=64)
+    for _ in range(360):
+        clock.now += 10
+        limit.took(5.0, 1)
+        assert limit.limit == 8
+
+
 @pytest.mark.parametrize("took", [0.0, 1e-9, 1e12])
 def test_no_latency_takes_the_limit_out_of_its_bounds(clock, took):
     limit = ConcurrencyLimit(clock, least=3, initial=8, most=9)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.adapters.scripted import Scripted
 from service.answer import answer
-from service.budget import Deadline
+from service.budget import Budgets, Deadline
 from service.compose import ABSTENTION_TEXT
 from service.contract import DegradedEvent, FinishEvent, MetaEvent, SentenceEvent, SourcesEvent, WithheldEvent, fold
 from service.question import ANYONE, Question
@@ -169,6 +169,24 @@ def test_what_was_verified_before_a_failure_stays(events, engine):
     assert response.answer.strip() == OTTER
     assert any("RuntimeError" in message for message in response.degraded)
     assert "scripted failure" not in response.model_dump_json()
+
+
+@pytest.mark.parametrize("said", [["Well"], ["Well, ", "the otter "]])
+def test_words_that_make_no_sentence_in_time_are_left_for_the_passages_own(events, said):
+    """Of silence before the first word the model's own limits take care; here it talks."""
+    began = time.monotonic()
+    found = events(
+        "how long does the otter sleep",
+        generator=Scripted([*said, "never said"], stall_after=len(said)),
+        budgets=dataclasses.replace(Budgets.lifted(), first_sentence_ms=200),
+    )
+    response = fold(found)
+    assert 0.15 < time.monotonic() - began < 5
+    assert response.verdict == "grounded"
+    assert OTTER in response.answer
+    assert "Well" not in response.answer
+    assert response.withheld == []
+    assert any("no sentence in time" in message for message in response.degraded)
 
 
 def test_a_failure_before_the_first_sentence_is_an_abstention_that_says_why(events):

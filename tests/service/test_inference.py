@@ -61,6 +61,20 @@ async def held_up(inference, encoder, first="first question"):
     return running
 
 
+def test_an_encoder_that_gives_too_few_vectors_fails_its_questions_and_no_later_ones(inference):
+    class Short(Gated):
+        def encode_queries(self, texts):
+            return super().encode_queries(texts)[1 if "short" in texts else 0 :]
+
+    async def ask():
+        made, encoder = inference(), Short()
+        with pytest.raises(ValueError, match="shorter"):
+            await asyncio.wait_for(made.vector(encoder, "short"), 5)
+        assert (await asyncio.wait_for(made.vector(encoder, "an otter"), 5)).shape == (32,)
+
+    asyncio.run(ask())
+
+
 def test_one_question_is_embedded_at_once_and_alone(inference):
     encoder = Gated()
     vector = asyncio.run(inference().vector(encoder, "an otter"))

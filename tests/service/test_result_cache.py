@@ -215,6 +215,12 @@ class TestEqualOnesAtOnce:
 
         asyncio.run(run())
 
+    @pytest.mark.parametrize("settings", [{"budgets": False}, {"answer_budget_ms": None}])
+    def test_without_a_budget_for_the_whole_only_answers_without_a_deadline_are_shared(self, engine, settings):
+        answers = caches(engine.clock, **settings).answers
+        assert answers._shares(Deadline(engine.clock, None))
+        assert not answers._shares(Deadline(engine.clock, 1e9))
+
     def test_only_those_of_one_engine_share_work(self, kept):
         """Another engine may be of the same snapshot (calibrated anew), and closed before the work ends."""
 

@@ -257,6 +257,31 @@ def test_where_both_fail_it_is_told_once():
     assert world.fails(calls) == "server_error"
 
 
+@pytest.mark.parametrize(("hung", "hedges"), [(2, True), (20, True), (45, True), (60, False)])
+def test_while_most_calls_have_a_first_text_some_are_hedged_however_many_hang(hung, hedges):
+    """Of a hundred."""
+    hedge = Hedge(0.05)
+    for number in range(100):
+        hedge.took(None if number < hung else 0.1 + number / 1000)
+    delay = hedge.delay_s()
+    assert (delay is not None) is hedges
+    assert not hedges or 0.1 < delay < 0.2
+
+
+def test_who_leaves_before_a_first_text_says_nothing_of_the_provider():
+    hedge = known(0.1)
+    world = World(hedge=hedge)
+
+    async def leave():
+        for _ in range(40):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.001), aclosing(world.tail.run(Calls([...]).begin, 10.0)) as pieces:
+                    await anext(pieces)
+
+    asyncio.run(leave())
+    assert hedge.delay_s() == 0.1
+
+
 def test_without_budget_or_knowledge_no_second_call_is_made():
     for hedge in (Hedge(0.05), known(0.001, tokens=0)):
         world, calls = World(hedge=hedge), Calls([...], OK)

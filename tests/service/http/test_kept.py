@@ -525,3 +525,39 @@ def test_a_word_left_by_another_worker_stops_the_work_unless_it_cannot_be_heard(
         await kept.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["waiting for news", "sending"])
+def test_a_stream_that_is_cut_off_says_why_and_the_answer_stays(reads):
+    """As at the limit of a drain: the client may read on elsewhere, and its last event id is what it was."""
+
+    async def run():
+        at = keeping()
+        source = Source(frames_of("one", "two"), ends=False)
+        token, answer = at.kept.keep(source, "r", ANYONE)
+        source.allow(1)
+        await settle()
+        exchange, got, sending = Exchange("r", "http", "h", None), bytearray(), asyncio.Event()
+        sending.set()
+
+        async def send(message):
+            await sending.wait()
+            got.extend(message.get("body", b""))
+
+        if reads:
+            sending.clear()
+        stream = KeptStream(answer, 0, exchange, ping_s=60, send_s=5)
+        running = asyncio.create_task(stream({}, asyncio.Event().wait, send))
+        await settle()
+        exchange.cut(ProblemError("draining", "The process stops."))
+        await settle()
+        sending.set()
+        await asyncio.wait_for(running, 2)
+        assert got.startswith(source.frames[0])
+        assert got.count(b"urn:footnote:problem:draining") == 1
+        assert got.count(b"id: ") == 1
+        assert await at.kept.find("r", token, ANYONE) is answer
+        assert (source.closed, answer.readers) == (0, 0)
+        await at.kept.close()
+
+    asyncio.run(run())

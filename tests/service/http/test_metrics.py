@@ -98,6 +98,23 @@ def test_a_stage_that_overran_is_counted():
     assert total(samples(metrics.render().decode()), "footnote_stage_overruns_total", stage="rerank") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "stage"),
+    [
+        ("/v1/search", {"mode": "dense"}, "dense"),
+        ("/v1/search", {}, "lexical"),
+        ("/v1/answer", {"mode": "lexical"}, "lexical"),
+        ("/v1/answer", {"mode": "lexical", "stream": True}, "lexical"),
+    ],
+)
+def test_an_overrun_that_ends_as_an_error_is_counted_once(client_over, shared_index, path, body, stage):
+    client = client_over(shared_index, budgets=True, dense_budget_ms=0.001, lexical_budget_ms=0.001)
+    assert client.post(path, json=QUESTION | body).status_code == (200 if "stream" in body else 504)
+    found = samples(client.get("/metrics").text)
+    assert total(found, "footnote_stage_overruns_total", stage=stage) == 1
+    assert total(found, "footnote_stage_seconds_count", stage=stage, outcome="timeout") == 1
+
+
 def test_no_caller_can_add_series(with_model):
     """Paths, methods, header values, models, ids and bodies are the caller's: none becomes a label."""
 

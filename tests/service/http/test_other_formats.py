@@ -244,7 +244,8 @@ def test_without_an_index_there_is_an_error_of_openais_shape(client_over, tmp_pa
 
 @pytest.mark.parametrize("path", PATHS)
 def test_who_is_one_too_many_is_refused_before_anything_is_read(client, monkeypatch, path):
-    monkeypatch.setattr("service.http.admission.Pool.full", property(lambda pool: pool.name == "answer"))
+    full = property(lambda pool: "full" if pool.name == "answer" else None)
+    monkeypatch.setattr("service.http.admission.Pool.refusal", full)
     response = client.post(path, content=b"not even JSON")
     assert response.status_code == 503
     assert response.headers["retry-after"]
