@@ -11,9 +11,9 @@ other generation (where there are two), and reloads are asked for.
 Memory (resident and, where the system tells, private), open files, threads, tasks and connections are looked at every
 other second. Growth is the median of the last tenth less that of the tenth after the warm-up. An error is anything that
 the API does not document, a stream without its end, or a connection that breaks; refusals (503) and overruns (504) are
-counted apart. At the end, with nothing asked for two seconds, nothing may be under way. Exits with 1 where something is not as
-it should be: memory (--growth-max; the private one too from five minutes on), --shed-max, errors, what is left, a watch
-that broke off.
+counted apart. At the end, with nothing asked for two seconds, nothing may be under way. Exits with 1 where something is
+not as it should be: memory (--growth-max; the private one too from five minutes on), --shed-max, errors, what is left,
+a watch that broke off.
 """
 
 from __future__ import annotations
