@@ -247,13 +247,13 @@ def serving(index: Path) -> Iterator[int]:
             server.terminate()
 
 
-def row(name: str, seen: Seen, slo_ms: float) -> str:
-    """A line of the table."""
+def row(name: str, seen: Seen, slo_ms: float, peak: float) -> str:
+    """A line of the table; `peak` is the goodput of the saturated service."""
     accepted = seen.accepted_ms or [float("nan")]
     rejected = f"{percentile(seen.rejected_ms, 99):9.1f}" if seen.rejected_ms else f"{'':>9}"
     told = ", ".join(f"{count} x {status}" for status, count in sorted(seen.statuses.items()) if status != 200)
     return (
-        f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}"
+        f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}{seen.goodput(slo_ms) / peak:>9.2f}"
         f"{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
         f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}  {told}"
     )
@@ -308,13 +308,14 @@ def main() -> None:
         texts = [one.text for one in questions.judged]
         alone, saturated, found = asyncio.run(measure(port, texts, loads, given))
     capacity = len(saturated.accepted_ms) / saturated.seconds
-    heads = ("answered", "goodput", "p50", "p99", "rejected")
+    heads = ("answered", "goodput", "of peak", "p50", "p99", "rejected")
+    peak = max(saturated.goodput(given.slo_ms), 1e-9)
     print(f"{'':>22}" + "".join(f"{head:>9}" for head in heads) + f"{'/healthz':>10}{'degraded':>10}")
-    print(f"{'':>22}{'1/s':>9}{'1/s':>9}{'ms':>9}{'ms':>9}{'p99 ms':>9}{'p99 ms':>10}")
-    print(row("one client", alone, given.slo_ms))
-    print(row(f"{given.clients} clients", saturated, given.slo_ms))
+    print(f"{'':>22}{'1/s':>9}{'1/s':>9}{'':>9}{'ms':>9}{'ms':>9}{'p99 ms':>9}{'p99 ms':>10}")
+    print(row("one client", alone, given.slo_ms, peak))
+    print(row(f"{given.clients} clients", saturated, given.slo_ms, peak))
     for load, (rate, seen) in zip(loads, found, strict=True):
-        print(row(f"{load:g}x = {rate:.0f}/s offered", seen, given.slo_ms))
+        print(row(f"{load:g}x = {rate:.0f}/s offered", seen, given.slo_ms, peak))
     stages = "; ".join(
         f"{name} {percentile(took, 50):.1f} / {percentile(took, 99):.1f}" for name, took in saturated.stages_ms.items()
     )
