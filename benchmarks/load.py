@@ -253,8 +253,8 @@ def row(name: str, seen: Seen, slo_ms: float, peak: float) -> str:
     rejected = f"{percentile(seen.rejected_ms, 99):9.1f}" if seen.rejected_ms else f"{'':>9}"
     told = ", ".join(f"{count} x {status}" for status, count in sorted(seen.statuses.items()) if status != 200)
     return (
-        f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}{seen.goodput(slo_ms) / peak:>9.2f}"
-        f"{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
+        f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}"
+        f"{seen.goodput(slo_ms) / peak:>9.2f}{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
         f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}  {told}"
     )
 
