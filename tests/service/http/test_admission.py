@@ -83,17 +83,12 @@ def test_who_waited_too_long_or_became_late_leaves_the_queue_without_a_place():
 def test_once_it_is_known_what_a_turn_takes_a_refusal_is_told_at_once():
     async def run():
         pool = pool_of(places=2, queue=100, wait_ms=200, standing_ms=200)
-        for _ in range(5):
-            places = [await pool.enter(deadline()) for _ in range(2)]
-            await asyncio.sleep(0.06)
-            for place in places:
-                place.ended_well()
-                place.leave()
+        pool._rule.took(60.0, 2)
         places = [await pool.enter(deadline()) for _ in range(2)]
         waiting = [asyncio.create_task(pool.enter(deadline())) for _ in range(20)]
         await asyncio.sleep(0.02)
         refused = [one for one in waiting if one.done()]
-        assert 12 <= len(refused) == pool.refused["slow"] <= 17
+        assert len(refused) == pool.refused["slow"] == 14, "six have their turn within 200 ms, one every 30"
         assert all(isinstance(one.exception(), ProblemError) for one in refused)
         assert pool.refusal == "slow"
         for place in places:
@@ -102,6 +97,47 @@ def test_once_it_is_known_what_a_turn_takes_a_refusal_is_told_at_once():
             if one not in refused:
                 (await one).leave()
         assert (pool.waiting, pool.refused["waited"]) == (0, 0)
+
+    asyncio.run(run())
+
+
+def test_what_a_turn_takes_is_learnt_from_work_that_ended_well_while_all_places_were_taken():
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    async def run():
+        clock = Clock()
+        rule = QueueRule(clock, length_max=9, burst_ms=100, standing_ms=100)
+        pool = Pool("p", ConcurrencyLimit(clock, most=2, adapts=False), rule, clock)
+
+        async def worked(places, ms, *, well=True):
+            taken = [await pool.enter(deadline()) for _ in range(places)]
+            clock.now += ms / 1000
+            for place in taken:
+                if well:
+                    place.ended_well()
+                place.leave()
+
+        await worked(1, 10_000)
+        await worked(2, 10_000, well=False)
+        taken = [await pool.enter(deadline()) for _ in range(2)]
+        assert pool.refusal is None, "nothing is known yet"
+        for place in taken:
+            place.leave()
+        await worked(2, 300)
+        taken = [await pool.enter(deadline()) for _ in range(2)]
+        assert pool.refusal == "slow", "a place gets free every 150 ms"
+        for place in taken:
+            place.leave()
+        for _ in range(30):
+            await worked(2, 20)
+        taken = [await pool.enter(deadline()) for _ in range(2)]
+        assert pool.refusal is None
+        for place in taken:
+            place.leave()
 
     asyncio.run(run())
 
