@@ -171,7 +171,7 @@ def _method(name: str) -> Break:
 
 
 def _scorer(engine: Engine, trouble: Trouble) -> Engine:
-    calibration = SupportCalibration(intercept=0, logit=1, coverage=0, threshold=0.5, accept_from=0.9)
+    calibration = SupportCalibration(intercept=0, slope=1, threshold=0.5, accept_from=0.9)
     model = _says("Heron families rest quietly in winter [1]. ")
     return replace(engine, verifier=Verifier(BrokenScorer(trouble), calibration), generator=model)
 

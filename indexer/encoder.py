@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from store.index import list_files
 from store.manifest import QueryEncoderEntry
 
 PARITY_COSINE_MIN = 0.999
+TOKEN_PARITY_COSINE_MIN = 0.95  # of one token in int8; all-MiniLM-L6-v2 has 0.98
 _OPSET = 17
 _INT8_BLOCK = 16  # weights that share a scale; docs/measurements.md tells why not 32
 _PARITY_TEXTS = (
@@ -145,10 +146,13 @@ def _export(model: Any, space: EmbeddingSpace, path: Path) -> None:
             return_tensors="pt",
         )
     )
-    _to_onnx(Pooled().eval(), [example[name] for name in names], names, path, "embedding")
+    _to_onnx(Pooled().eval(), [example[name] for name in names], names, path, {"embedding": {0: "batch"}})
 
 
-def _to_onnx(module: Any, example: Sequence[Any], names: Sequence[str], path: Path, output: str) -> None:
+def _to_onnx(
+    module: Any, example: Sequence[Any], names: Sequence[str], path: Path, outputs: Mapping[str, dict[int, str]]
+) -> None:
+    """`outputs` names the axes of each output that vary."""
     import torch
 
     axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "tokens"} for name in names}
@@ -159,8 +163,8 @@ def _to_onnx(module: Any, example: Sequence[Any], names: Sequence[str], path: Pa
             tuple(example),
             str(path),
             input_names=list(names),
-            output_names=[output],
-            dynamic_axes={**axes, output: {0: "batch"}},
+            output_names=list(outputs),
+            dynamic_axes={**axes, **outputs},
             opset_version=_OPSET,
             dynamo=False,
         )
@@ -260,7 +264,9 @@ def export_cross_encoder(model: str, folder: Path, *, int8: bool = False) -> flo
     build = Path(tempfile.mkdtemp(prefix=".build-", dir=_existing_parent(folder)))
     try:
         tokenizer.backend_tokenizer.save(str(build / "tokenizer.json"))
-        _to_onnx(Logits().eval(), [example[name] for name in names], names, build / "model.onnx", "logits")
+        _to_onnx(
+            Logits().eval(), [example[name] for name in names], names, build / "model.onnx", {"logits": {0: "batch"}}
+        )
         if int8:
             _quantise_dynamically(build / "model.onnx")
         difference = _score_difference(build, encoder, pairs)
@@ -269,6 +275,75 @@ def export_cross_encoder(model: str, folder: Path, *, int8: bool = False) -> flo
     finally:
         shutil.rmtree(build, ignore_errors=True)
     return difference
+
+
+def export_token_encoder(model: Path, folder: Path, layers: Sequence[int]) -> None:
+    """Export a sentence-transformers model for the support scorer, in int8: of a text every token's vector after each
+    of these layers ("vectors", batch x layers x tokens x dimension) and their mean after the last one ("mean"), all of
+    unit length.
+
+    Args:
+        model: its folder.
+        folder: where `model.onnx` and `tokenizer.json` are written; must not exist yet.
+        layers: numbers from 1, the last being that of the model.
+
+    Raises SpaceMismatch where a token's vector is unlike the model's own (cosine below TOKEN_PARITY_COSINE_MIN).
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
+    network: Any = AutoModel.from_pretrained(str(model), attn_implementation="eager").eval()
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+
+    class Tokens(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+        """The encoder without its pooling."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, *inputs: Any) -> Any:
+            given = dict(zip(names, inputs, strict=True))
+            states = self.network(**given, output_hidden_states=True).hidden_states
+            vectors = torch.stack([torch.nn.functional.normalize(states[layer], dim=-1) for layer in layers], dim=1)
+            mask = given["attention_mask"].unsqueeze(-1).to(states[-1].dtype)
+            mean = torch.nn.functional.normalize((states[-1] * mask).sum(dim=1), dim=-1)
+            return vectors, mean
+
+    example = dict(
+        tokenizer(["a short text", "a longer text, so that there is padding"], padding=True, return_tensors="pt")
+    )
+    build = Path(tempfile.mkdtemp(prefix=".build-", dir=_existing_parent(folder)))
+    try:
+        shutil.copyfile(model / "tokenizer.json", build / "tokenizer.json")
+        tokens = Tokens().eval()
+        axes = {"vectors": {0: "batch", 2: "tokens"}, "mean": {0: "batch"}}
+        _to_onnx(tokens, [example[name] for name in names], names, build / "model.onnx", axes)
+        _quantise_dynamically(build / "model.onnx")
+        least = _token_parity(build / "model.onnx", tokens, tokenizer, names)
+        if least < TOKEN_PARITY_COSINE_MIN:
+            raise SpaceMismatch("token parity (least cosine)", f">= {TOKEN_PARITY_COSINE_MIN}", round(least, 4))
+        build.chmod(0o755)
+        Disk().publish_folder(build, folder)
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
+
+
+def _token_parity(path: Path, tokens: Any, tokenizer: Any, names: Sequence[str]) -> float:
+    """The least cosine between a token's vectors of both, over texts one by one."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = []
+    for text in _PARITY_TEXTS:
+        inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.no_grad():
+            theirs = tokens(*(inputs[name] for name in names))[0].numpy()
+        ours = session.run(["vectors"], {name: inputs[name].numpy() for name in names})[0]
+        found.append(float(np.sum(ours * theirs, axis=-1).min()))
+    return min(found)
 
 
 def _quantise_dynamically(path: Path) -> None:

@@ -325,8 +325,9 @@ def _by_meaning(
     claim: str, judged: Sequence[_Judged], compared: Sequence[_Source], analyzer: Analyzer, verifier: Verifier
 ) -> list[_Judged]:
     """The same sources judged by the learned scorer where neither words nor a hard check decided, each by the part that
-    holds most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it adds,
-    and no scorer of this size sees that: such a claim is decided.
+    holds most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it adds, or
+    words of several sentences are made into one that none says; no scorer of this size sees that: such a claim is
+    decided.
     """
     if is_block(claim):
         return list(judged)
@@ -340,13 +341,14 @@ def _by_meaning(
         decided = one.support is not None or one.reason != "not_supported" or one.score >= COVERAGE_MIN
         if decided or not wanted or part is None:
             continue
+        if len(wanted.intersection(analyzer.terms(source.text[slice(*part)]))) >= COVERAGE_MIN * len(wanted):
+            continue
         if conflict(claim, source.text[slice(*part)], source.header) is None:
             parts[one.source] = part
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
         [f"{compared[number - 1].header}\n{text}" for number, text in texts.items()],
-        [len(wanted.intersection(analyzer.terms(text))) / len(wanted) for text in texts.values()],
     )
     for (number, part), score in zip(parts.items(), likely, strict=True):
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None

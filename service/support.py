@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from service.ground import COVERAGE_MIN, support_score
 from service.sentences import units
+from service.support_scorer import PARTS_MAX
 from service.verifier import Verifier
-from service.windows import likeliest
+from service.windows import likeliest, merged
 from store.analyzer import Analyzer
 from store.text import canonical
 
-PARTS = 2
-"""Parts of a text that a claim's sentence is compared with: those that hold most of its words."""
+PARTS, PARTS_OF_SEVERAL = 3, 2
+"""Windows of a text that a claim is compared with: those that hold most words of its only sentence, or of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,23 @@ class SupportCheck:
         return COVERAGE_MIN if self.verifier is None else self.verifier.calibration.threshold
 
     def score(self, claim: str, evidence: str) -> float:
-        """0 to 1: of the claim's sentence that the text supports least."""
+        """0 to 1; by words and hard facts, of the claim's sentence that the text supports least."""
         claim, evidence = canonical(claim), canonical(evidence)
-        sentences = [claim[one.start : one.end] for one in units(claim)] or [claim]
         if self.verifier is None:
+            sentences = [claim[one.start : one.end] for one in units(claim)] or [claim]
             return min(support_score(one, evidence, self.analyzer) for one in sentences)
-        return min(self._likely(one, evidence, self.verifier) for one in sentences)
-
-    def _likely(self, sentence: str, evidence: str, verifier: Verifier) -> float:
-        analyzer = self.analyzer.of(sentence)
-        wanted = set(analyzer.terms(sentence))
-        parts = [evidence[start:end] for start, end in likeliest(wanted, evidence, analyzer, PARTS)]
-        if not wanted or not parts:
+        text = compared(claim, evidence, self.analyzer)
+        if not text or not self.analyzer.of(claim).terms(claim):
             return 0.0
-        covered = [len(wanted.intersection(analyzer.terms(part))) / len(wanted) for part in parts]
-        return max(verifier.probabilities(sentence, parts, covered))
+        return self.verifier.probabilities(claim, [text])[0]
+
+
+def compared(claim: str, evidence: str, analyzer: Analyzer) -> str:
+    """What of the evidence a claim is compared with: the windows likeliest to say it, in their order."""
+    sentences = [claim[one.start : one.end] for one in units(claim)] or [claim]
+    count = PARTS if len(sentences) == 1 else PARTS_OF_SEVERAL
+    spans: dict[tuple[int, int], None] = {}
+    for sentence in sentences:
+        terms = analyzer.of(sentence)
+        spans.update(dict.fromkeys(likeliest(terms.terms(sentence), evidence, terms, count)))
+    return "\n".join(evidence[start:end] for start, end in merged(list(spans)[:PARTS_MAX]))

@@ -1,8 +1,7 @@
 """The learned support scorer: how likely it is that a part of a passage supports a claim.
 
-A small cross-encoder reads both; its logit and the share of the claim's terms that stand in the part are brought to a
-probability by a logistic model (Platt 1999). Weights, calibration and threshold come from `footnote train verifier`;
-`card.json` says of what data.
+A model scores both (`service/support_scorer.py`); its score is brought to a probability by a logistic model (Platt
+1999). Weights, calibration and threshold come from `footnote train verifier`; `card.json` says of what data.
 """
 
 from __future__ import annotations
@@ -10,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.adapters.reranker import OnnxCrossEncoder, Reranker
+from service.adapters.token_encoder import OnnxTokenEncoder
+from service.support_scorer import HEAD, SupportReader, SupportScorer, read_head
+from store.analyzer import Analyzer
 from store.errors import StoreCorrupt, UsageError
 from store.files import sha256_file
 
@@ -22,14 +23,14 @@ BUNDLED = Path(__file__).with_name("support_model")
 """The weights that come with Footnote."""
 
 CARD = "card.json"
-FILES = ("model.onnx", "tokenizer.json")
+FILES = ("model.onnx", "tokenizer.json", HEAD)
 
 
 class SupportCalibration(BaseModel):
-    """From what was seen to a probability: 1 / (1 + exp(-(intercept + logit * x + coverage * y))).
+    """From a score to a probability: 1 / (1 + exp(-(intercept + slope * score))).
 
     Args:
-        intercept, logit, coverage: the model's.
+        intercept, slope: the logistic model's.
         threshold: the probability from which a claim counts as supported where both errors weigh the same.
         accept_from: the guardrail's, which had rather withhold: hardly any unsupported claim reaches it.
     """
@@ -37,8 +38,7 @@ class SupportCalibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     intercept: float
-    logit: float
-    coverage: float
+    slope: float
     threshold: Annotated[float, Field(ge=0, le=1)]
     accept_from: Annotated[float, Field(ge=0, le=1)]
 
@@ -48,42 +48,45 @@ class VerifierCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    tokens_max: Annotated[int, Field(ge=8, le=512)]
     sha256: dict[str, str]
     calibration: SupportCalibration
+
+
+class PairModel(Protocol):
+    """Scores a claim against texts; larger is better supported. Blocking."""
+
+    def score(self, claim: str, texts: Sequence[str], /) -> list[float]:
+        """One score for each text."""
+        ...
 
 
 class Verifier:
     """Scores parts of passages against claims. Blocking: 10 to 20 ms for a part of 128 tokens on one core.
 
     Args:
-        model: gives a pair one logit.
+        model: gives a pair one score.
         calibration: brings it to a probability.
     """
 
-    def __init__(self, model: Reranker, calibration: SupportCalibration) -> None:
+    def __init__(self, model: PairModel, calibration: SupportCalibration) -> None:
         self._model = model
         self.calibration = calibration
 
-    def probabilities(self, claim: str, parts: Sequence[str], coverages: Sequence[float]) -> list[float]:
+    def probabilities(self, claim: str, parts: Sequence[str]) -> list[float]:
         """For each part, the probability that it supports the claim, 0 to 1.
 
         Args:
             claim: one sentence.
             parts: of a passage, each with its header before it.
-            coverages: share of the claim's terms that each holds.
         """
         if not parts:
             return []
-        logits = self._model.score(claim, parts)
-        return [
-            probability(logit, coverage, self.calibration) for logit, coverage in zip(logits, coverages, strict=True)
-        ]
+        return [probability(score, self.calibration) for score in self._model.score(claim, parts)]
 
 
-def probability(logit: float, coverage: float, calibration: SupportCalibration) -> float:
+def probability(score: float, calibration: SupportCalibration) -> float:
     """The calibrated probability of support, 0 to 1."""
-    linear = calibration.intercept + calibration.logit * logit + calibration.coverage * coverage
+    linear = calibration.intercept + calibration.slope * score
     return 1 / (1 + math.exp(-max(min(linear, 50.0), -50.0)))
 
 
@@ -108,5 +111,6 @@ def open_verifier(folder: Path, *, threads: int = 1) -> Verifier:
             expected = card.sha256.get(name, "none")
             fix = "Install Footnote again, or make the scorer again with `footnote train verifier`."
             raise StoreCorrupt(str(folder / name), f"sha256 {expected}", f"sha256 {found}", fix=fix)
-    model = OnnxCrossEncoder(folder, threads=threads, max_tokens=card.tokens_max)
-    return Verifier(model, card.calibration)
+    head = read_head(folder / HEAD)
+    reader = SupportReader(OnnxTokenEncoder(folder, threads=threads), head.rarity, Analyzer())
+    return Verifier(SupportScorer(reader, head), card.calibration)

@@ -31,6 +31,28 @@ def _end(sentences: Sequence[Unit], at: int, limit: int) -> int:
     return end
 
 
+def runs(text: str, *, chars_max: int = WINDOW_CHARS) -> list[tuple[int, int]]:
+    """Spans of `text` one after the other, each of as many whole sentences as fit: together all of it."""
+    found: list[tuple[int, int]] = []
+    for sentence in units(text):
+        if found and sentence.end - found[-1][0] <= chars_max:
+            found[-1] = (found[-1][0], sentence.end)
+        else:
+            found.append((sentence.start, sentence.end))
+    return found
+
+
+def merged(spans: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in the text's order, those that overlap as one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
 def likeliest(
     wanted: Collection[str], text: str, analyzer: Analyzer, count: int, *, chars_max: int = WINDOW_CHARS
 ) -> list[tuple[int, int]]:

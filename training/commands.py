@@ -47,7 +47,7 @@ def reranker_command(
     from training.cross_encoder import Recipe
     from training.reranker import RerankerRequest, make_reranker
 
-    _require_packages()
+    _require_packages("torch", "datasets", "accelerate")
     recipe = Recipe(layers=layers, tokens_max=tokens_max, learning_rate=learning_rate, epochs=epochs, bf16=bf16)
     request = RerankerRequest(
         sources=sources,
@@ -71,26 +71,23 @@ def reranker_command(
 def verifier_command(
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Files or folders of training rows.")],
     output: Annotated[Path, typer.Option(help="Where FOOTNOTE_VERIFIER will point; must not exist.")],
-    work: Annotated[Path, typer.Option(help="Where checkpoints are kept.")] = Path("~/.cache/footnote/training"),
+    work: Annotated[Path, typer.Option(help="Where the exported encoder and figures are kept.")] = Path(
+        "~/.cache/footnote/training"
+    ),
     most: Annotated[
         list[str] | None, typer.Option(metavar="FILE=ROWS", help="Rows taken of a file at most; may be given again.")
     ] = None,
-    base: Annotated[
-        Path | None, typer.Option(help="What to start from: what an earlier run trained; else the embedding model.")
+    rarity_from: Annotated[
+        list[Path] | None, typer.Option(help="Files whose evidence tells how rare words are; else the sources.")
     ] = None,
-    calibrate_on: Annotated[
-        list[Path] | None, typer.Option(help="More files; only what is kept back of them is used, to calibrate.")
-    ] = None,
-    layers: Annotated[int, typer.Option(min=1, help="Layers of the model that are kept.")] = 6,
-    epochs: Annotated[float, typer.Option(min=0, help="How often every example is seen.")] = 1.3,
-    tokens_max: Annotated[int, typer.Option(min=32, max=512, help="A claim and its evidence are cut to this.")] = 192,
-    learning_rate: Annotated[float, typer.Option(min=0, help="AdamW's, at its highest.")] = 1e-4,
-    bf16: Annotated[bool, typer.Option(help="Matrix products in bfloat16; quicker where the CPU has it.")] = False,
+    ridge: Annotated[float, typer.Option(min=1e-6, help="The penalty on squared weights.")] = 0.06,
 ) -> None:
     """Train the support scorer of the guardrail on claims and their evidence, and export it for the service.
 
-    A row is {"claim", "evidence", "label": "supported"|"refuted"|"neutral"}, a line of .jsonl or .jsonl.gz. One row in
-    25 is kept back to calibrate the score and to set the threshold. A run that was stopped goes on where it was.
+    A row is {"claim", "evidence", "label": "supported"|"refuted"|"neutral"}, a line of .jsonl or .jsonl.gz. The
+    embedding model is taken as it is; what is learned is a linear model of how its token vectors and words meet. Every
+    file weighs the same, and each is scored by a model of the others to calibrate and to set the thresholds. A run that
+    was stopped goes on where it was.
 
         footnote train verifier rows/ --output models/verifier --most snli=5000
         FOOTNOTE_VERIFIER=models/verifier footnote evaluate support claims.jsonl
@@ -98,38 +95,25 @@ def verifier_command(
     from indexer.progress import watching
     from indexer.settings import IndexerSettings
     from store.settings import load_settings
-    from training.cross_encoder import Recipe
     from training.verifier import VerifierRequest, make_verifier
 
-    _require_packages()
-    recipe = Recipe(
-        layers=layers,
-        tokens_max=tokens_max,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        positive_weight=1.0,
-        by_length=True,
-        bf16=bf16,
-    )
+    _require_packages("torch", "onnx")
     request = VerifierRequest(
         sources=sources,
-        calibrating=calibrate_on or [],
+        rarity_from=rarity_from or [],
         output=output,
-        work=work.expanduser() / "runs",
+        work=work.expanduser() / "verifier",
         most=dict(map(_rows_of, most or [])),
-        base=base,
-        recipe=recipe,
+        ridge=ridge,
     )
     with watching() as progress:
         made = make_verifier(request, load_settings(IndexerSettings, index=None), progress)
     for name, count in made.examples.items():
         typer.echo(f"{name:>28}: {count:,} examples")
     typer.echo(
-        f"wrote {output}: {made.bytes / 1e6:.1f} MB; on {made.kept_back:,} examples kept back: balanced accuracy "
-        f"{made.balanced_accuracy:.3f}, AUROC {made.auroc:.3f}; scores differ from the model's by "
-        f"{made.difference:.3f} at most"
+        f"wrote {output}: {made.bytes / 1e6:.1f} MB; on sources left out, mean balanced accuracy "
+        f"{made.balanced_accuracy:.3f}, AUROC {made.auroc:.3f}"
     )
-    typer.echo(f"to go on from it on other rows: --base {made.trained}")
 
 
 def _rows_of(given: str) -> tuple[str, int]:
@@ -139,12 +123,12 @@ def _rows_of(given: str) -> tuple[str, int]:
     return name, int(rows)
 
 
-def _require_packages() -> None:
+def _require_packages(*names: str) -> None:
     from importlib.util import find_spec
 
     from store.errors import UsageError
 
-    missing = [name for name in ("torch", "datasets", "accelerate") if find_spec(name) is None]
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise UsageError(
             f"training needs {', '.join(missing)}.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.sets import read_lines
-from service.windows import likeliest
+from service.support import compared
 from store.analyzer import Analyzer
 from store.errors import UsageError
 from store.text import canonical
@@ -38,23 +38,14 @@ def read_support_rows(path: Path, rows_max: int, *, seed: int = 0) -> list[Suppo
 
 
 def examples_of_support(rows: Sequence[SupportRow], analyzer: Analyzer) -> list[Example]:
-    """The claims, each beside the window of its evidence that holds most of it, as the service compares them."""
+    """The claims, each beside what the service compares it with of its evidence."""
     examples = []
     for row in rows:
-        text = canonical(row.evidence)
-        wanted = analyzer.of(row.claim).terms(row.claim)
-        best = likeliest(wanted, text, analyzer, 1)
-        if best:
-            start, end = best[0]
-            examples.append(Example(canonical(row.claim), text[start:end], row.supported))
+        claim = canonical(row.claim)
+        text = compared(claim, canonical(row.evidence), analyzer)
+        if text:
+            examples.append(Example(claim, text, row.supported))
     return examples
-
-
-def coverage(claim: str, text: str, analyzer: Analyzer) -> float:
-    """Share of the claim's terms that stand in the text, 0 to 1."""
-    analyzer = analyzer.of(claim)
-    wanted = set(analyzer.terms(claim))
-    return len(wanted.intersection(analyzer.terms(text))) / len(wanted) if wanted else 0.0
 
 
 def _row(line: dict[str, Any], place: str) -> SupportRow:

@@ -1,42 +1,43 @@
-"""The one file that knows how a support scorer is made: read rows, keep some back, train, export, calibrate."""
+"""The one file that knows how a support scorer is made: read rows, export the encoder, take figures, fit, calibrate."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 
 from evaluation.measures import binary_auroc
 from evaluation.support import balanced_accuracy
-from indexer.encoder import export_cross_encoder
-from indexer.model import locate
+from indexer.encoder import export_token_encoder
+from indexer.model import locate, read_space
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
-from service.adapters.reranker import OnnxCrossEncoder
-from service.verifier import CARD, FILES, SupportCalibration, probability
+from service.adapters.token_encoder import OnnxTokenEncoder
+from service.support_features import LAYERS, NAMES
+from service.support_scorer import HEAD, SupportReader, write_head
+from service.verifier import CARD, FILES, probability
+from service.windows import WINDOW_CHARS
 from store.analyzer import Analyzer
 from store.errors import UsageError
-from store.files import sha256_file
-from training.cross_encoder import Recipe, train
+from store.files import Disk, sha256_file
 from training.examples import Example
 from training.rows import source_files, source_name
-from training.support import coverage, examples_of_support, read_support_rows
+from training.support import examples_of_support, read_support_rows
+from training.support_head import Seen, calibrate, fit, left_out
 
-KEPT_BACK = 25
-"""One example in so many is not trained on, but calibrates the scores and sets the threshold."""
+RIDGE = 0.06
+"""The penalty on squared weights."""
 
-WRONGLY_ACCEPTED = 0.02
-"""Share of the unsupported examples kept back that reach `accept_from`."""
-
-RIDGE = 1e-3
-
-Floats = npt.NDArray[np.float64]
+_FIGURES_VERSION = 1  # of how figures are made; another one takes them anew
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,170 +46,150 @@ class VerifierRequest:
 
     Args:
         sources: files and folders of training rows.
-        calibrating: more of these, of which only what is kept back is used: rows that the base was trained on.
+        rarity_from: files and folders whose evidence tells how rare words are.
         output: the folder to write; must not exist yet.
-        work: where checkpoints and the trained model are kept, so that a stopped run goes on.
+        work: where the exported encoder and figures are kept, so that a stopped run goes on.
         most: rows taken of a file at most, by its name without .jsonl; of others all.
-        base: the model that training starts from: a folder, or the embedding model where None.
-        recipe: how to train.
+        ridge: the penalty on squared weights.
+        seed: of which rows are taken.
     """
 
     sources: Sequence[Path]
-    calibrating: Sequence[Path]
+    rarity_from: Sequence[Path]
     output: Path
     work: Path
     most: Mapping[str, int]
-    base: Path | None
-    recipe: Recipe
+    ridge: float = RIDGE
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MadeVerifier:
-    """What was made, and what those kept back say of it.
+    """What was made, and what sources say of it that a head did not see.
 
     Args:
         examples: by source.
-        difference: how far the export's logits are from the model's at most, on sample pairs.
         bytes: of all files.
-        trained: the model's folder before its export, which another run may start from.
-        kept_back: how many examples were not trained on.
-        balanced_accuracy, auroc: on these, which also set the threshold.
+        balanced_accuracy, auroc: means over the sources, each by a head of the others, at the scorer's threshold.
     """
 
     examples: dict[str, int]
-    difference: float
     bytes: int
-    trained: Path
-    kept_back: int
     balanced_accuracy: float
     auroc: float
 
 
+class FigureSource:
+    """Takes the figures of files of rows, and keeps them.
+
+    Args:
+        work: the folder to keep the exported encoder and the figures in.
+        settings: name the embedding model.
+    """
+
+    def __init__(self, work: Path, settings: IndexerSettings) -> None:
+        folder = locate(settings.embedding_model)
+        weights = read_space(settings.embedding_model, folder).weights_sha256
+        self.encoder = work / f"token-encoder-{weights[:16]}-{'-'.join(map(str, LAYERS))}"
+        self._kept = work / "figures"
+        if not self.encoder.is_dir():
+            export_token_encoder(folder, self.encoder, LAYERS)
+        self._sha256 = sha256_file(self.encoder / "model.onnx")
+        self._analyzer = Analyzer()
+        self._model = OnnxTokenEncoder(self.encoder, threads=_THREADS)
+
+    def rarity(self, rows: Sequence[Sequence[Example]]) -> npt.NDArray[np.float32]:
+        """float32, shape (vocabulary,): of each word piece, log((texts + 1) / (texts that have it + 1))."""
+        tokenizer = Tokenizer.from_file(str(self.encoder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        texts = sorted({one.text[:WINDOW_CHARS] for some in rows for one in some})
+        held = np.zeros(tokenizer.get_vocab_size())
+        for encoded in tokenizer.encode_batch(texts, add_special_tokens=False):
+            held[list(set(encoded.ids))] += 1
+        # To the digits that the head keeps: figures are taken with what is read back.
+        return np.round(np.log((len(texts) + 1) / (held + 1)), 2).astype(np.float32)
+
+    def seen(self, examples: Sequence[Example], rarity: npt.NDArray[np.float32], progress: Progress) -> Seen:
+        """The figures of the examples; those without a word are left out."""
+        drawn = hashlib.sha256(json.dumps([_FIGURES_VERSION, NAMES, self._sha256]).encode())
+        drawn.update(rarity.tobytes())
+        drawn.update(json.dumps([[one.question, one.text, one.label] for one in examples]).encode())
+        path = self._kept / drawn.hexdigest()[:24]
+        if not path.is_file():
+            reader = SupportReader(self._model, rarity, self._analyzer)
+            rows = []
+            for one in examples:
+                figures = reader.figures(one.question, one.text)
+                if figures is not None:
+                    rows.append([*figures.tolist(), one.label])
+                progress.advance()
+            self._kept.mkdir(parents=True, exist_ok=True)
+            build = path.with_name(f".{secrets.token_hex(4)}")
+            build.write_bytes(np.array(rows, np.float64).tobytes())
+            build.replace(path)
+        table = np.frombuffer(path.read_bytes(), np.float64).reshape(-1, len(NAMES) + 1)
+        return Seen(table[:, :-1], table[:, -1])
+
+
 def make_verifier(request: VerifierRequest, settings: IndexerSettings, progress: Progress) -> MadeVerifier:
-    """Make a support scorer and write it to `request.output`, in int8, with its card."""
+    """Make a support scorer and write it to `request.output` with its card."""
     if request.output.exists():
         raise UsageError(f"{request.output} exists already.", fix="Name a folder that does not exist yet.")
     files = source_files(request.sources)
-    others = source_files(request.calibrating) if request.calibrating else []
+    others = source_files(request.rarity_from) if request.rarity_from else files
     unknown = set(request.most) - {source_name(path) for path in (*files, *others)}
     if unknown:
         raise UsageError(f"there is no training file called {', '.join(sorted(unknown))}.")
     analyzer = Analyzer()
-    examples = {source_name(path): _examples(path, request, analyzer) for path in (*files, *others)}
-    learned_from = [one for path in files for one in examples[source_name(path)] if not _is_kept_back(one)]
-    kept_back = {name: [one for one in some if _is_kept_back(one)] for name, some in examples.items()}
-    base = locate(settings.embedding_model) if request.base is None else request.base
-    trained = train(learned_from, base, request.work / _run(request, files), request.recipe, progress)
+    examples = {path: _examples(path, request, analyzer) for path in dict.fromkeys((*files, *others))}
+    for path in files:
+        supported = sum(one.label > 0 for one in examples[path])
+        if min(supported, len(examples[path]) - supported) < 2:
+            raise UsageError(f"{path}: needs claims that are supported and claims that are not, two of each at least.")
     progress.phase("Exporting")
-    difference = export_cross_encoder(str(trained), request.output, int8=True)
-    model = OnnxCrossEncoder(request.output, threads=2, max_tokens=request.recipe.tokens_max)
-    progress.phase("Calibrating", sum(map(len, kept_back.values())))
-    seen = [_seen(some, model, analyzer, progress) for some in kept_back.values() if len({e.label for e in some}) == 2]
-    calibration = calibrate(seen)
-    everything = np.concatenate(seen)
-    scores = [probability(logit, share, calibration) for logit, share, _ in everything.tolist()]
-    labels = [label > 0 for label in everything[:, 2].tolist()]
-    accuracy, auroc = balanced_accuracy(scores, labels, calibration.threshold), binary_auroc(scores, labels)
-    card = {
-        "base": settings.embedding_model if request.base is None else _card_of(request.base),
-        "recipe": dataclasses.asdict(request.recipe),
-        "tokens_max": request.recipe.tokens_max,
-        "sources": {
-            source_name(path): {"sha256": sha256_file(path), "examples": len(examples[source_name(path)])}
-            for path in files
-        },
-        "kept_back": {"examples": len(scores), "balanced_accuracy": round(accuracy, 4), "auroc": round(auroc, 4)},
-        "calibration": calibration.model_dump(),
-        "sha256": {name: sha256_file(request.output / name) for name in FILES},
-    }
-    for folder in (request.output, trained):  # beside what was trained too: another run may start from there
-        (folder / CARD).write_text(json.dumps(card, indent=1) + "\n")
+    figures = FigureSource(request.work, settings)
+    rarity = figures.rarity([examples[path] for path in others])
+    progress.phase("Taking figures", sum(len(examples[path]) for path in files))
+    seen = [figures.seen(examples[path], rarity, progress) for path in files]
+    progress.phase("Fitting")
+    head = fit(seen, request.ridge, rarity)
+    scored = left_out(seen, request.ridge)
+    calibration = calibrate(scored)
+    likely = [[probability(score, calibration) for score in one.scores.tolist()] for one in scored]
+    labels = [(one.labels > 0).tolist() for one in scored]
+    pairs = list(zip(likely, labels, strict=True))
+    accuracy = float(np.mean([balanced_accuracy(some, true, calibration.threshold) for some, true in pairs]))
+    auroc = float(np.mean([binary_auroc(some, true) for some, true in pairs]))
+    build = request.output.with_name(f".build-{secrets.token_hex(4)}")
+    build.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copytree(figures.encoder, build)
+        write_head(head, build / HEAD)
+        card = {
+            "base": settings.embedding_model,
+            "recipe": {"layers": list(LAYERS), "ridge": request.ridge, "seed": request.seed},
+            "sources": {
+                source_name(path): {"sha256": sha256_file(path), "examples": len(one.labels)}
+                for path, one in zip(files, seen, strict=True)
+            },
+            "rarity_from": sorted(source_name(path) for path in others),
+            "kept_back": {
+                "examples": sum(map(len, likely)),
+                "balanced_accuracy": round(accuracy, 4),
+                "auroc": round(auroc, 4),
+            },
+            "calibration": calibration.model_dump(),
+            "sha256": {name: sha256_file(build / name) for name in FILES},
+        }
+        (build / CARD).write_text(json.dumps(card, indent=1) + "\n")
+        Disk().publish_folder(build, request.output)
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
     size = sum(file.stat().st_size for file in request.output.iterdir())
-    counts = {source_name(path): len(examples[source_name(path)]) for path in files}
-    return MadeVerifier(counts, difference, size, trained, len(scores), accuracy, auroc)
+    counts = {source_name(path): len(one.labels) for path, one in zip(files, seen, strict=True)}
+    return MadeVerifier(counts, size, accuracy, auroc)
 
 
 def _examples(path: Path, request: VerifierRequest, analyzer: Analyzer) -> list[Example]:
-    rows = read_support_rows(path, request.most.get(source_name(path), 10**9), seed=request.recipe.seed)
+    rows = read_support_rows(path, request.most.get(source_name(path), 10**9), seed=request.seed)
     return examples_of_support(rows, analyzer)
-
-
-def _run(request: VerifierRequest, files: Sequence[Path]) -> str:
-    """What tells one run from another; the name of its folder."""
-    drawn = [
-        dataclasses.asdict(request.recipe),
-        dict(request.most),
-        None if request.base is None else str(request.base.resolve()),
-        [sha256_file(path) for path in files],
-    ]
-    return "verifier-" + hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _card_of(base: Path) -> object:
-    """The card of what was trained before, without its calibration; the folder's name where it has none."""
-    if not (base / CARD).is_file():
-        return base.name
-    card = json.loads((base / CARD).read_bytes())
-    return {name: card[name] for name in ("base", "recipe", "sources") if name in card}
-
-
-def _is_kept_back(one: Example) -> bool:
-    """Drawn by what it says, so that it is the same whatever else is trained on."""
-    return int(hashlib.sha256((one.question + one.text).encode()).hexdigest(), 16) % KEPT_BACK == 0
-
-
-def _seen(examples: Sequence[Example], model: OnnxCrossEncoder, analyzer: Analyzer, progress: Progress) -> Floats:
-    """float64, shape (n, 3): the model's logit, the share of the claim's terms in the evidence, and the label."""
-    seen = []
-    for one in examples:
-        (logit,) = model.score(one.question, [one.text])
-        seen.append((logit, coverage(one.question, one.text, analyzer), one.label))
-        progress.advance()
-    return np.array(seen)
-
-
-def calibrate(sources: Sequence[Floats]) -> SupportCalibration:
-    """A logistic model of logit and coverage, by Newton's method, and thresholds; every source weighs the same, and so
-    do both labels in each.
-
-    Args:
-        sources: each float64, shape (n, 3): logit, coverage, 1.0 where supported; both labels in each.
-    """
-    seen = np.concatenate(sources)
-    target = seen[:, 2]
-    weights = np.concatenate([_weights(one[:, 2]) for one in sources]) / len(sources)
-    design = np.column_stack([np.ones(len(seen)), seen[:, :2]])
-    found = np.zeros(design.shape[1])
-    for _ in range(50):
-        likely = 1 / (1 + np.exp(-np.clip(design @ found, -50, 50)))
-        gradient = design.T @ (weights * (likely - target)) + RIDGE * found
-        hessian = (design.T * (weights * likely * (1 - likely))) @ design + RIDGE * np.eye(len(found))
-        step = np.linalg.solve(hessian, gradient)
-        found = found - step
-        if np.abs(step).max() < 1e-9:
-            break
-    intercept, logit, covered = (round(float(one), 4) for one in found)
-    scores = 1 / (1 + np.exp(-np.clip(design @ np.array([intercept, logit, covered]), -50, 50)))
-    supported = target > 0
-    steps = np.arange(1, 200) / 200
-    right = [weights[supported == (scores >= one)].sum() for one in steps]
-    return SupportCalibration(
-        intercept=intercept,
-        logit=logit,
-        coverage=covered,
-        threshold=float(steps[int(np.argmax(right))]),
-        accept_from=_quantile(scores[~supported], weights[~supported], 1 - WRONGLY_ACCEPTED),
-    )
-
-
-def _weights(labels: Floats) -> Floats:
-    """Together 1: half for each label."""
-    positive = labels.sum()
-    return np.asarray(np.where(labels > 0, 0.5 / positive, 0.5 / (len(labels) - positive)), np.float64)
-
-
-def _quantile(scores: Floats, weights: Floats, share: float) -> float:
-    """The score that this share of the weight is below."""
-    order = np.argsort(scores)
-    below = np.cumsum(weights[order]) / weights.sum()
-    return round(float(scores[order][min(int(np.searchsorted(below, share)), len(scores) - 1)]), 4)

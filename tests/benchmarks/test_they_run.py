@@ -143,9 +143,21 @@ def test_support_beside_plain_measures(tmp_path):
     (tmp_path / "climate-fever-a").mkdir()
     with gzip.open(tmp_path / "climate-fever-a" / "claims.jsonl.gz", "wt") as stream:
         stream.write("".join(json.dumps(one) + "\n" for one in row))
-    lines = run("benchmarks.support", str(tmp_path), "--write", str(tmp_path / "pairs")).splitlines()
-    assert [line.split()[0] for line in lines] == ["balanced", "healthver-dev", "climate-fever-a", "mean"]
-    assert "(1.000)" in lines[1]
+    (tmp_path / "train-support").mkdir()
+    for name, verb in (("eaten", "eats"), ("seen", "sees"), ("heard", "hears")):
+        claims = [(f"Anna {verb} {what}.", what != "stones") for what in ("fish", "bread", "stones", "stones")]
+        found = [
+            {"claim": f"{claim[:-1]} {n}.", "evidence": f"Anna {verb} fish and bread.", "label": right}
+            for n, (claim, right) in enumerate(claims)
+        ]
+        (tmp_path / "train-support" / f"{name}.jsonl").write_text("".join(json.dumps(one) + "\n" for one in found))
+    lines = run(
+        "benchmarks.support", str(tmp_path), "--write", str(tmp_path / "pairs"), "--work", str(tmp_path / "work")
+    ).splitlines()
+    expected = ["balanced", "healthver-dev", "climate-fever-a", "mean"]
+    assert [(line.split() or [""])[0] for line in lines] == [*expected, "", *expected]
+    assert lines[0].split()[-2:] == ["left", "out"]
+    assert "(1.000)" in lines[6]
     assert len((tmp_path / "pairs" / "healthver-dev.jsonl").read_text().splitlines()) == 3
 
 

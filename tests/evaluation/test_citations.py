@@ -76,7 +76,7 @@ class Logits:
 
 
 def scorer(logit):
-    fields = {"intercept": 0.0, "logit": 1.0, "coverage": 0.0, "threshold": 0.5, "accept_from": 0.9}
+    fields = {"intercept": 0.0, "slope": 1.0, "threshold": 0.5, "accept_from": 0.9}
     if "refuse_below" in SupportCalibration.model_fields:
         fields["refuse_below"] = 0.1
     return Verifier(Logits(logit), SupportCalibration(**fields))

@@ -9,7 +9,7 @@ from service.ground import REPAIRS_MAX, check, parse
 from service.verifier import SupportCalibration, Verifier
 from store.analyzer import Analyzer
 
-CALIBRATION = SupportCalibration(intercept=0.0, logit=1.0, coverage=0.0, threshold=0.5, accept_from=0.9)
+CALIBRATION = SupportCalibration(intercept=0.0, slope=1.0, threshold=0.5, accept_from=0.9)
 SURE, UNSURE, AGAINST = 5.0, 0.0, -5.0
 OTTER = "The otter sleeps five hours a day. It is woken by the tide."
 PASSAGES = (OTTER, "Beavers build dams.", "Herons stand in water.", "Otters rest after meals.", "Seals sleep at sea.")
@@ -90,6 +90,14 @@ def test_what_words_decide_is_not_asked_either_way():
     found = judged("The otter sleeps five quiet hours a day [1].", sure, passages=PASSAGES[:1])
     assert (found.verdict, found.reason) == ("unsupported", "not_supported")
     assert model.asked == sure.asked == [], "one word of its own is what a sentence adds"
+
+
+def test_words_of_several_sentences_made_into_one_are_not_asked():
+    model = Told(SURE)
+    text = "Otters rest after meals. The pool is cold. Herons eat at night."
+    found = judged("Meals in a cold pool are for herons [1].", model, passages=(text,))
+    assert (found.verdict, found.reason) == ("unsupported", "not_supported")
+    assert model.asked == []
 
 
 def test_a_marker_is_repaired_by_meaning_among_the_nearest_only():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.sentences import units
-from service.windows import likeliest, windows
+from service.windows import likeliest, merged, runs, windows
 from store.analyzer import Analyzer
 
 TEXT = "The otter sleeps five hours. It eats fish. Beavers build dams of wood. They live in lodges."
@@ -34,6 +34,21 @@ def test_nothing_has_no_window():
 def test_a_sentence_longer_than_a_window_is_one():
     long = "word " * 200 + "end."
     assert windows(f"Short one. {long}", chars_max=60) == [(0, 10), (11, 11 + len(long))]
+
+
+def test_runs_follow_one_another_and_leave_nothing_out():
+    assert [TEXT[start:end] for start, end in runs(TEXT, chars_max=48)] == [
+        "The otter sleeps five hours. It eats fish.",
+        "Beavers build dams of wood. They live in lodges.",
+    ]
+    assert runs(" \n ") == []
+    long = "word " * 200 + "end."
+    assert runs(f"Short one. {long}", chars_max=60) == [(0, 10), (11, 11 + len(long))]
+
+
+def test_spans_that_overlap_are_one():
+    assert merged([(20, 30), (0, 5), (25, 40), (5, 8)]) == [(0, 5), (5, 8), (20, 40)]
+    assert merged([]) == []
 
 
 def test_the_likeliest_holds_most_of_the_words():
