@@ -190,7 +190,7 @@ class ServiceSettings(IndexSettings):
     )
     admission_queue_max: int = Field(64, ge=0, description="requests of each kind that may wait for their turn")
     admission_wait_ms: Milliseconds = Field(
-        50,
+        100,
         description="in a burst, whoever would wait longer for a turn is refused at once, and whoever does wait after"
         " twice as long",
     )

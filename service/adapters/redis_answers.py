@@ -208,7 +208,7 @@ async def _asking() -> AsyncIterator[None]:
 
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, RuntimeError) as error:  # uvloop's, where a connection that just broke is written to
         raise AnswersUnreachable(str(error)) from error
 
 

@@ -292,3 +292,16 @@ def test_worker_processes_are_handed_the_address_and_not_its_stars(monkeypatch, 
     assert os.environ["FOOTNOTE_REDIS_URL"] == url
     assert os.environ["FOOTNOTE_GENERATOR_API_KEY"] == "key"
     assert isinstance(settings.redis_url, SecretStr)
+
+
+def test_a_connection_that_just_broke_is_one_that_cannot_be_asked():
+    """uvloop has an error of its own for writing to it."""
+    from service.adapters.answer_log import AnswersUnreachable
+    from service.adapters.redis_answers import RedisAnswers
+
+    class Broken:
+        async def pexpire(self, *_):
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    with pytest.raises(AnswersUnreachable, match="closed"):
+        asyncio.run(RedisAnswers(Broken(), grace_s=1, kept_s=1).keep_alive("k"))
