@@ -28,8 +28,8 @@ COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
 
 REPAIRS_MAX = 1
-"""Sources that a sentence does not cite, but that the learned scorer is asked about: those that share most words. It has
-a few tens of milliseconds for a sentence.
+"""Sources that a sentence does not cite, but that the learned scorer is asked about, those that share most words first:
+more would take longer than a sentence may.
 """
 
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
