@@ -81,6 +81,23 @@ def unit_rows(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
 
+def open_session(path: Path, threads: int) -> Any:
+    """An ONNX Runtime session on the processor, whose threads sleep while there is nothing to do.
+
+    Args:
+        path: of the model.
+        threads: intra-op, for one call.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 class OnnxEncoder:
     """The query encoder that the indexer exported: ONNX with pooling inside, and its tokenizer.
 
@@ -92,21 +109,13 @@ class OnnxEncoder:
     """
 
     def __init__(self, folder: Path, space: EmbeddingSpace, *, threads: int = 1, precision: Precision = "fp32") -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self._space = space
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(space.max_tokens)
         self._tokenizer.enable_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(folder / ENCODER_FILES[precision]), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(folder / ENCODER_FILES[precision], threads)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 
     @property

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from store.embedding import open_session
 from store.errors import UsageError
 
 _TOKEN_CHARS_MAX = 40  # of a text are tokenized for each token that the model reads
@@ -36,7 +37,6 @@ class OnnxCrossEncoder:
     """
 
     def __init__(self, folder: Path, *, threads: int = 1, max_tokens: int = 256) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         missing = [name for name in ("model.onnx", "tokenizer.json") if not (folder / name).is_file()]
@@ -50,13 +50,7 @@ class OnnxCrossEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         self._tokenizer.enable_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(folder / "model.onnx", threads)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
 
     def score(self, question: str, texts: Sequence[str]) -> list[float]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from store.embedding import open_session
+
 TOKENS_MAX = 256
 _TOKEN_CHARS_MAX = 40  # of a text are tokenized for each token that the model reads
 _REMEMBERED = 32
@@ -51,19 +53,12 @@ class OnnxTokenEncoder:
     """
 
     def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(TOKENS_MAX)
         self._tokenizer.no_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(folder / "model.onnx", threads)
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._encode)
 
     def encode(self, text: str) -> TokenVectors:
