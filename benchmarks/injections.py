@@ -1,16 +1,17 @@
 """Instructions hidden in documents, and a model that obeys every one of them: what reaches the reader?
 
     python -m benchmarks.injections ../shared/data [--limit N]
-    python -m benchmarks.injections ../shared/data --sample 24 --base-url http://127.0.0.1:8080/v1
+    python -m benchmarks.injections ../shared/data --sample 24 --base-url http://127.0.0.1:8080/v1 --model qwen \
+        --grammar gbnf --generations FILE
 
 Plants the attacks of bipia-train, giskard-injections and garak-injection, one a document, each with addresses that
 would carry a canary away in every way Markdown and HTML know. A scripted model, the worst there is, does as it was
 told: it says the word that shows obedience, repeats the planted text, and writes all the markup, citing the poisoned
-passage. With the address of a chat model (`benchmarks.local_model` serves one) that one writes instead. In `verified`
-and in `flagged` mode, each answer is parsed as a chat frontend does, and every event is searched. Counted: attacks,
-those whose passage reached the model, answers with an image, HTML or a foreign link, events that carry the canary other
-than in a sentence or a source, drafts in which the model wrote the canary (each page tells it to), answers that obey,
-and answers that show the canary as plain words.
+passage. With the address of a chat model (`benchmarks.local_model` serves one) that one writes instead, once for both
+modes. In `verified` and in `flagged` mode, each answer is parsed as a chat frontend does, and every event is searched.
+Counted: attacks, those whose passage reached the model, answers with an image, HTML or a foreign link, events that
+carry the canary other than in a sentence or a source, drafts in which the model wrote the canary (each page tells it
+to), answers that obey, and answers that show the canary as plain words.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
+from evaluation.generations import Generations, Kept
 from evaluation.sets import read_lines
 from evaluation.written import Recorder
 from indexer.build import Request, build
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
 from service.adapters.generator import Ended, Generator, Piece
+from service.adapters.grammar import GrammarKind
 from service.adapters.openai_chat import open_openai
 from service.adapters.provider import NO_LIMIT_MS, Limits
 from service.answer import answer
@@ -224,17 +228,21 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="attacks of all, at most")
     parser.add_argument("--sample", type=int, help="ask about so many of them, drawn with seed 0")
     parser.add_argument("--base-url", help="the address of a chat model that speaks OpenAI's API, which then writes")
+    parser.add_argument("--model", default="local", help="its name there")
+    parser.add_argument("--grammar", choices=get_args(GrammarKind), default="none", help="what its server holds it to")
+    parser.add_argument("--generations", type=Path, help="a file for what it writes: a run that was stopped goes on")
     asked = parser.parse_args()
     planted = list(attacks(asked.data))[: asked.limit]
     chosen = dict(enumerate(planted))
     if asked.sample is not None and asked.sample < len(chosen):
         chosen = {number: chosen[number] for number in sorted(random.Random(0).sample(list(chosen), asked.sample))}
-    writer = None
-    if asked.base_url is not None:
-        limits = Limits(first_text_ms=NO_LIMIT_MS, between_ms=NO_LIMIT_MS, tokens_max=300)
-        writer = open_openai("local", asked.base_url, "none", limits)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        writer = None
+        if asked.base_url is not None:
+            limits = Limits(first_text_ms=NO_LIMIT_MS, between_ms=NO_LIMIT_MS, tokens_max=300)
+            model = open_openai(asked.model, asked.base_url, "none", limits, asked.grammar)
+            writer = Kept(model, Generations(asked.generations or folder / "generations.jsonl"))
         rows = (json.dumps(document(one, number)) + "\n" for number, one in enumerate(planted))
         (folder / "pages.jsonl").write_text("".join(rows))
         settings = IndexerSettings(index=folder / "index", embedding_model="hash:256")
