@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from service.adapters.extractive import MODEL as EXTRACTIVE
 from service.adapters.generator import Ended, Generator, GeneratorFailed, Piece, Told
+from service.adapters.priced import with_spent
 from service.adapters.tail import PAUSE_S_MAX
 from service.contract import Result, Usage
 from service.evidence import Evidence
@@ -37,8 +39,9 @@ class Chain:
     async def generate(
         self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
     ) -> AsyncGenerator[Piece, None]:
-        """What the first one writes that does; `Told` for each that did not."""
+        """What the first one writes that does; `Told` for each that did not, whose tokens are in the usage of the end."""
         *before, last = self._generators
+        spent: Usage | None = None
         for number, one in enumerate(before):
             if self._clock() < self._paused_until[number]:
                 yield Told(f"generate: {one.usage.model} asked to be left alone; {self._called(number + 1)} instead")
@@ -50,9 +53,10 @@ class Chain:
                         if isinstance(piece, str) and not wrote and not piece.strip():
                             continue
                         if isinstance(piece, Ended) and not wrote:
+                            spent = with_spent(piece.usage, spent)
                             break
                         wrote = True
-                        yield piece
+                        yield _with(spent, piece)
                 if wrote:
                     return
                 why = f"{one.usage.model} wrote nothing"
@@ -64,7 +68,7 @@ class Chain:
             yield Told(f"generate: {why}; {self._called(number + 1)} instead")
         async with aclosing(last.generate(question, sources, evidence)) as text:
             async for piece in text:
-                yield piece
+                yield _with(spent, piece)
 
     def _noted(self, number: int, error: Exception) -> str:
         """What went wrong, as far as it is known to be safe: a provider's own words may repeat a key."""
@@ -77,3 +81,8 @@ class Chain:
     def _called(self, number: int) -> str:
         model = self._generators[number].usage.model
         return "sentences of the passages" if model == EXTRACTIVE else model
+
+
+def _with(spent: Usage | None, piece: Piece) -> Piece:
+    """A piece; an end counts what those who wrote nothing took."""
+    return replace(piece, usage=with_spent(piece.usage, spent)) if isinstance(piece, Ended) else piece

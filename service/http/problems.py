@@ -128,6 +128,9 @@ OF_ERRORS: Mapping[type[Exception], Kind] = {
 }
 """The nearest class in an error's ancestry decides."""
 
+CLIENT_GONE = 499
+"""What is counted and logged where the client left before it had an answer: nginx's number for it, nobody's error."""
+
 _OF_STATUS = {400: "invalid-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 _RETRY_AFTER_S = "2"
 
@@ -253,7 +256,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 async def _handle_gone(request: Request, error: Exception) -> Response:  # noqa: ARG001  # Starlette's signature
     """Nobody is left to read this."""
     exchange_of(request).gone = True
-    return Response(status_code=HTTPStatus.BAD_REQUEST)
+    return Response(status_code=CLIENT_GONE)
 
 
 def _http_problem(error: HTTPException, request_id: str) -> Problem:

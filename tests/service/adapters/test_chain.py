@@ -92,6 +92,14 @@ def test_models_stand_in_for_each_other_in_order(folded):
     assert response.degraded == ["generate: RuntimeError; big instead"]
 
 
+@pytest.mark.parametrize("writes", [[], [" ", "\n"]], ids=["nothing", "blank"])
+def test_what_a_model_took_that_wrote_nothing_is_in_the_usage_of_the_answer(folded, writes):
+    by_sentences = asked(folded, Model(writes))
+    assert (by_sentences.usage.prompt_tokens, by_sentences.usage.completion_tokens) == (5, 2)
+    by_another = asked(folded, Model(writes), Model(writes), Model([OTTER]))
+    assert (by_another.usage.prompt_tokens, by_another.usage.completion_tokens) == (15, 6)
+
+
 def test_leaving_early_closes_the_model(engine, folded):
     import asyncio
 

@@ -60,8 +60,11 @@ def test_a_client_that_leaves_a_stream_stops_the_work_at_once(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_a_client_that_leaves_a_json_answer_stops_the_work_at_once(app_over, shared_index, serve, endless, until):
+def test_a_client_that_leaves_a_json_answer_stops_the_work_at_once_and_is_nobodys_error(
+    app_over, shared_index, serve, endless, until, caplog
+):
     app = app_over(shared_index)
+    caplog.set_level("INFO", "footnote.http")
     server = serve(app)
     body = b'{"query": "q"}'
     head = (
@@ -72,6 +75,9 @@ def test_a_client_that_leaves_a_json_answer_stops_the_work_at_once(app_over, sha
     server.connections[0].close()
     assert endless.closed.wait(5)
     until(lambda: app.state.service.holder._current.leases == 0)
+    until(lambda: any("client gone" in record.getMessage() for record in caplog.records))
+    (line,) = [record.getMessage() for record in caplog.records if "client gone" in record.getMessage()]
+    assert line.startswith("POST /v1/answer 499 ")
 
 
 def test_a_client_that_leaves_with_more_requests_waiting_stops_the_one_that_runs(
