@@ -10,11 +10,10 @@ from service.adapters.extractive import Extractive
 from service.adapters.generator import Generator, Piece
 from service.adapters.prompt import REFUSAL
 from service.contract import AnswerResponse, Result, Usage
+from service.drafts import DraftStream
 from service.evidence import Evidence
 from service.framing import no_claim_reason
 from service.ground import parse
-from service.sentences import SentenceStream
-from store.text import canonical
 
 
 class Recorder:
@@ -54,8 +53,8 @@ def is_stand_in(usage: Usage) -> bool:
 
 def written_claims(text: str, sources: Sequence[Result]) -> list[Claim]:
     """The claims of a generator's text with the passages that its own markers name; a refusal claims nothing."""
-    stream = SentenceStream()
-    pieces = [*stream.feed(canonical(text)), *stream.finish()]
+    stream = DraftStream("en", len(sources))
+    pieces = [*stream.feed(text), *stream.finish()]
     drafts = [parse(piece, sources) for piece in pieces]
     return [
         Claim(one.claim, tuple(sources[number - 1] if 1 <= number <= len(sources) else None for number in one.markers))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import traceback
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
-from service.adapters.generator import Ended, GeneratorFailed, Piece, Told
+from service.adapters.generator import Ended, EndReason, GeneratorFailed, Piece, Told
 from service.adapters.priced import with_spent
 from service.budget import Deadline, StageOverrun
 from service.cache_keys import cache_key
@@ -31,8 +32,9 @@ from service.contract import (
     Usage,
     result_of,
 )
+from service.drafts import DraftStream
 from service.engine import Engine
-from service.evidence import Evidence, rank_sentences, signals, sufficiency
+from service.evidence import Evidence, language_of, rank_sentences, signals, sufficiency
 from service.explain import CandidateScores, Trace, candidates, why
 from service.feedback import PASSAGES, dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse
@@ -41,11 +43,10 @@ from service.question import Question
 from service.rerank import AnytimeReranker
 from service.rewrite import admitted
 from service.segments import with_segments
-from service.sentences import Overlong, SentenceStream
+from service.sentences import Overlong
 from store.document import embedded_text
 from store.fusion import blended, convex, normalised
 from store.passages import StoredPassage
-from store.text import canonical
 
 T = TypeVar("T")
 
@@ -59,6 +60,18 @@ _SPARED = 0.5
 
 _LEFT = 0.8
 """And one that has only little after it."""
+
+_FINISHES: Mapping[EndReason, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "refused": "provider_error",
+    "tool_call": "provider_error",
+}
+_BROKE_OFF: Mapping[EndReason, str] = {
+    "length": "cut at the limit of tokens",
+    "refused": "the model or its filter refused to go on",
+    "tool_call": "the model asked for a tool, though none is offered",
+}
 
 CONTEXT_DEPTH = 30
 """Results that an answer's passages are chosen from at least: copies of one another count once."""
@@ -150,7 +163,7 @@ async def _answer(  # noqa: C901, PLR0912  # it knows the order
         try:
             async for piece in pieces:
                 if isinstance(piece, Ended):
-                    usage, reason = with_spent(piece.usage, spent), "length" if piece.reason == "length" else "stop"
+                    usage, reason = with_spent(piece.usage, spent), _FINISHES[piece.reason]
                 elif isinstance(piece, Told):
                     yield DegradedEvent(message=piece.message)
                 else:
@@ -427,22 +440,23 @@ async def _pieces(
     """The generator's text cut into sentences. Raises StageOverrun when the time for an answer is up, ProviderError
     where the generator failed.
     """
-    stream, begun = SentenceStream(), False
+    language = language_of(sources[0], engine.analyzer)
+    stream, begun = DraftStream(language, len(sources)), False
     text = _written(question, sources, evidence, engine, deadline, lambda: begun)
     async with aclosing(text):
         try:
             async for chunk in text:
                 if isinstance(chunk, str):
-                    for piece in stream.feed(canonical(chunk)):
+                    for piece in stream.feed(chunk):
                         begun = True
                         yield piece
                     continue
                 if isinstance(chunk, Told) and not begun:
-                    stream = SentenceStream()  # another one writes from here on
-                if isinstance(chunk, Ended) and chunk.reason == "length":
+                    stream = DraftStream(language, len(sources))  # another one writes from here on
+                if isinstance(chunk, Ended) and chunk.reason != "stop":
                     for piece in stream.broken_off():
                         yield piece
-                    yield Told("generate: cut at the limit of tokens; the sentence it was in is left out")
+                    yield Told(f"generate: {_BROKE_OFF[chunk.reason]}; the sentence it was in is left out")
                 yield chunk
         except ProviderError:
             for piece in stream.broken_off():
@@ -494,11 +508,14 @@ async def _written(
 
 
 def _as_provider_error(error: Exception) -> ProviderError:
-    """What may be told of it: a provider's own words may repeat a key, and are in no log either."""
+    """What may be told of it: a provider's own words may repeat a key, and are in no log either. Of what nobody foresaw
+    the log has the place.
+    """
     if isinstance(error, GeneratorFailed):
         _LOG.warning("the generator failed: %s", error)
         return ProviderError(str(error))
-    _LOG.warning("the generator failed", exc_info=error)
+    places = "".join(traceback.format_tb(error.__traceback__))
+    _LOG.warning("the generator failed: %s at\n%s", type(error).__name__, places.rstrip())
     return ProviderError(type(error).__name__)
 
 

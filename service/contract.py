@@ -35,6 +35,7 @@ Reason = Literal[
     "modality_mismatch",  # it says must where the passage says should, or is sure where the passage is not
     "scope_mismatch",  # it says all where the passage does not, or leaves out that it is only some
     "order_mismatch",  # what stands before and after a word there changed places: who does what to whom
+    "symbol_mismatch",  # a sign in it (of a number, an operator, an option, a picture) is not there
     "quote_not_exact",  # what it puts in quotation marks is not a part of the cited passage
     "fused_sources",  # a word in it comes from elsewhere than the sentence that says the rest
     "code_not_exact",  # a code block is not an exact part of the cited passage

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from service.contract import Result
 from service.sentences import UnitKind, units
 from store.analyzer import Analyzer
+from store.detection import iso_639, likeliest
 from store.embedding import QueryEncoder
 
 _SENTENCE_CHARS_MIN, _SENTENCE_CHARS_MAX = 15, 700
@@ -52,14 +53,14 @@ def rank_sentences(
     question: str, results: Sequence[Result], analyzer: Analyzer, encoder: QueryEncoder | None
 ) -> list[Evidence]:
     """The sentences of these results, best first. Blocking: embeds up to 40 short texts."""
-    analyzer = analyzer.of(question)
+    own, analyzer = analyzer, analyzer.of(question)
     asked = set(analyzer.terms(question))
     candidates: list[tuple[int, int, int, str, UnitKind, str, float]] = []
     for number, result in enumerate(results, 1):
         text = result.passage.text
         header = " ".join([result.document.title, *result.passage.section])
         titles = {result.document.title, *result.passage.section}
-        for unit in units(text, language=_language(result)):
+        for unit in units(text, language=language_of(result, own)):
             sentence = text[unit.start : unit.end]
             if unit.kind in ("code", "heading") or sentence in titles:
                 continue
@@ -85,9 +86,16 @@ def stands_alone(sentence: str) -> bool:
     return _WHOLE.match(sentence) is not None
 
 
-def _language(result: Result) -> str:
+def language_of(result: Result, analyzer: Analyzer) -> str:
+    """The language whose rules end a passage's sentences (ISO 639): its document's own word for it, else by its words.
+
+    Args:
+        analyzer: the index's, with all its languages.
+    """
     language = result.document.metadata.get("lang")
-    return language if isinstance(language, str) and 2 <= len(language) <= 3 else "en"
+    if isinstance(language, str) and 2 <= len(language) <= 3:
+        return language
+    return iso_639(likeliest(result.passage.text, analyzer.languages))
 
 
 def _coverage(asked: set[str], found: Sequence[str]) -> float:

@@ -38,7 +38,8 @@ ORDINALS = {
         1,
     )
 }
-POINTS = re.compile(r"\bpercentage points?\b", re.IGNORECASE)
+POINTS = re.compile(r"\b(?:percentage|%)[ -]points?\b", re.IGNORECASE)
+HALF_DAY = re.compile(r"(?<=\d)\s?([ap])(?:\.\s?m\b\.?|m\b)", re.IGNORECASE)
 ORDINAL = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b")
 SECONDS = re.compile(r"(?:\d|\b(?:a|per|one|each|every|this))[ -]second\b|^(?:first|second|third),")
 """Where it is a time, or numbers what is said and not what is spoken of."""
@@ -47,6 +48,9 @@ UNITS: Mapping[str, str] = {
     form: name
     for name, forms in {
         "%": "% percent per-cent percentage",
+        "percentage point": "pp",
+        "a.m.": "am",
+        "p.m.": "pm",
         "$": "$ usd dollar",
         "€": "€ eur euro",
         "£": "£ gbp pound",
@@ -103,6 +107,9 @@ UNITS: Mapping[str, str] = {
     for form in forms.split()
 }
 
+_TOLD_BY_CASE = listed("A mA kA MA mV kV MV mW kW MW GW kWh MWh GWh ms Ms")
+CASED_UNITS: Mapping[str, str] = {**{one: one for one in _TOLD_BY_CASE}, "Mb": "Mbit", "Gb": "Gbit", "Tb": "Tbit"}
+"""Units that only their case tells from others."""
 DATES = frozenset(  # "may" and "march" are other words as often
     listed(
         "january february april june july august september october november december monday tuesday wednesday "

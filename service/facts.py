@@ -20,10 +20,12 @@ from service.fact_words import (
     ALL,
     BOUNDS,
     BRACKETS,
+    CASED_UNITS,
     DATES,
     DENIES,
     EXCEPTING,
     FUNCTION_WORDS,
+    HALF_DAY,
     HELD,
     HOW_MANY,
     ISO_DATE,
@@ -150,8 +152,10 @@ def spoken_of(claim: str, quote: str) -> str:
 
 @lru_cache(maxsize=512)
 def plain(text: str) -> str:
-    """The text with dates, percentages, and numbers in words or with separators in one form each."""
+    """The text with apostrophes, dates, percentages, and numbers in words or with separators in one form each."""
+    text = text.replace("\u2019", "'").replace("\u02bc", "'")
     text = ISO_DATE.sub(_spelled_date, text)
+    text = HALF_DAY.sub(lambda match: f" {match.group(1).lower()}m", POINTS.sub("pp", text))
     text = MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = SEPARATED.sub(lambda match: match.group().replace(",", ""), text)
     text = re.sub(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)", lambda match: "%" if match.group().strip() else "", text)
@@ -171,14 +175,14 @@ def _in_figures(match: re.Match[str]) -> str:
 
 
 def _stems(text: str) -> list[str]:
-    return [_stem(one) for one in tokens(text)]
+    return [stem(one) for one in tokens(text)]
 
 
 def _numbers_differ(claim: str, quote: str, header: str) -> bool:
     known = _numbers(quote) | _years(header)
     if not _numbers(claim) <= known or not _ordinals(claim) <= _ordinals(f"{header} {quote}"):
         return True
-    said, shown = (Counter(map(_in_digits, _DIGITS.findall(text))) for text in (claim, quote))
+    said, shown = (Counter(map(in_digits, _DIGITS.findall(text))) for text in (claim, quote))
     if any(count > max(shown[number], 1) for number, count in said.items() if shown[number]):
         return True
     words, others = tokens(claim), tokens(quote)
@@ -227,7 +231,7 @@ def _beside(places: list[int], neighbours: list[int], neighbour: str, side: int,
 
 def _numbers(text: str) -> set[str]:
     """The text's numbers in one form: digits without thousands separators, number words as digits."""
-    found = {_in_digits(match.group(), _multiple(text[match.end() :])) for match in _DIGITS.finditer(text)}
+    found = {in_digits(match.group(), _multiple(text[match.end() :])) for match in _DIGITS.finditer(text)}
     total: int | None = None
     for word in [*_WORD.findall(text.casefold().replace("-", " ")), ""]:
         if word in SPELLED:
@@ -243,7 +247,7 @@ def _numbers(text: str) -> set[str]:
     return found
 
 
-def _in_digits(digits: str, factor: int = 1) -> str:
+def in_digits(digits: str, factor: int = 1) -> str:
     """One form for equal numbers; what is none (a version, a time) as it is written."""
     try:
         value = Decimal(digits.replace(",", "") if _THOUSANDS.fullmatch(digits) else digits) * factor
@@ -263,9 +267,7 @@ def _years(header: str) -> set[str]:
 
 def _units_differ(claim: str, quote: str) -> bool:
     """Whether a number has one unit in the claim, and only others in the quote."""
-    if len(POINTS.findall(claim)) > len(POINTS.findall(quote)):
-        return True
-    wanted, there = _measures(claim), _measures(quote)
+    wanted, there = measures(claim), measures(quote)
     return any(
         there.get(number) and not units & there[number] and None not in there[number]
         for number, units in wanted.items()
@@ -273,7 +275,8 @@ def _units_differ(claim: str, quote: str) -> bool:
     )
 
 
-def _measures(text: str) -> dict[str, set[str | None]]:
+def measures(text: str) -> dict[str, set[str | None]]:
+    """By each number of a plain text: its units, None where it has none."""
     found: dict[str, set[str | None]] = {}
     spelled = re.sub(
         r"\b(" + "|".join(SPELLED) + r")\b",
@@ -283,14 +286,17 @@ def _measures(text: str) -> dict[str, set[str | None]]:
     )
     for match in _NUMBER.finditer(spelled):
         unit = _unit(match.group("before")) or _unit(match.group("after"))
-        found.setdefault(_in_digits(match.group("number")), set()).add(unit)
+        found.setdefault(in_digits(match.group("number")), set()).add(unit)
     return found
 
 
 def _unit(text: str | None) -> str | None:
     if text is None:
         return None
-    form = re.sub(r"\s", "", text).casefold()
+    form = re.sub(r"\s", "", text)
+    if form in CASED_UNITS:
+        return CASED_UNITS[form]
+    form = form.casefold()
     return UNITS.get(form) or UNITS.get(form.removesuffix("s"))
 
 
@@ -327,13 +333,14 @@ def _starts(claim: str, name: str) -> bool:
 def _opposites() -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for pair in OPPOSITES.split():
-        one, other = map(_stem, pair.split("/"))
+        one, other = map(stem, pair.split("/"))
         found.setdefault(one, set()).add(other)
         found.setdefault(other, set()).add(one)
     return {word: frozenset(others) for word, others in found.items()}
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """A word's English stem."""
     return str(_stemmer().stemWord(word))
 
 
@@ -352,7 +359,7 @@ def _opposed(said: Counter[str], shown: Counter[str]) -> bool:
 def _stemmed(words: Counter[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for word, count in words.items():
-        found[_stem(word)] += count
+        found[stem(word)] += count
     return found
 
 

@@ -15,14 +15,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
+from service.details import figures_conflict, wording_conflict
+from service.fact_words import listed
 from service.facts import conflict, plain, spoken_of
 from service.framing import no_claim_reason
+from service.negation import denied_around, denied_otherwise, introduces_what_is_not, labelled_false
 from service.sentences import Unit, refers_back, units
 from service.verifier import Verifier
 from service.windows import likeliest
 from service.word_order import changed, tokens
 from service.wording import COMMON, unsaid, without_lead_in
 from store.analyzer import Analyzer
+from store.detection import iso_639
 
 COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
@@ -36,7 +40,8 @@ _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
-_NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
+_CLOSERS = " \t\n\"')\u201d\u2019*_"
+_ASKS = ("?", "\uff1f", "\u061f")
 _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u00bb]+?)\s?[\"\u201d\u201c\u00bb]")
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
 _ADDED_MIN = 2  # words of substance that stand where the quote has none
@@ -48,7 +53,22 @@ _STOP_WITHIN = re.compile(
 """After a word too long for an abbreviation, and before a capital letter."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
-_FENCE = re.compile(r"^\s{0,3}(?:```|~~~)[ \t]*[A-Za-z+#-]{0,20}[ \t]*\n(.*?)\n?\s{0,3}(?:```|~~~)\s*$", re.DOTALL)
+_LANGUAGES = (
+    "bash|sh|shell|zsh|fish|console|terminal|powershell|ps1|bat|cmd|sql|psql|plpgsql|mysql|sqlite|python|py|pycon|perl|"
+    "ruby|rb|php|java|kotlin|scala|groovy|swift|go|golang|rust|rs|c|cpp|c\\+\\+|h|hpp|csharp|c#|cs|objc|fsharp|vb|"
+    "javascript|js|jsx|typescript|ts|tsx|json|jsonc|json5|yaml|yml|toml|ini|conf|cfg|properties|env|dotenv|xml|css|scss|"
+    "less|markdown|md|rst|tex|latex|text|txt|plain|plaintext|output|log|diff|patch|dockerfile|docker|makefile|make|cmake|"
+    "nginx|apache|hcl|terraform|graphql|proto|protobuf|http|csv|tsv|r|julia|matlab|lua|haskell|hs|elixir|erlang|clojure|"
+    "lisp|scheme|ocaml|dart|asm|vim|awk|sed|regex|tcl"
+)
+_FENCE = re.compile(
+    rf"^\s{{0,3}}(?:```|~~~)[ \t]*(?:{_LANGUAGES})?[ \t]*\n(.*?)\n?\s{{0,3}}(?:```|~~~)\s*$",
+    re.DOTALL | re.IGNORECASE,
+)
+_ITEM_NUMBER = re.compile(r"^\s{0,8}\d{1,2}[.)]\s+(?=\S)")
+_AS_ORDINALS = frozenset(listed("german danish norwegian finnish czech hungarian polish turkish estonian serbian"))
+"""Languages in which a number with a full stop says which one, also where a sentence begins."""
+_INTRODUCED = re.compile(r"[:\uff1a]\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +184,27 @@ class _Judged:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A source as a claim is compared with it: text, title and section path, and the terms of all that was sent."""
+    """A source as a claim is compared with it: text, title and section path, the terms of all that was sent, and the
+    claim's language (Snowball's name).
+    """
 
     text: str
     header: str
     sent: frozenset[str]
+    language: str
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Its sentences and lines that stand for themselves."""
+        return _units_of(self.text, self.language)
 
 
 def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
     sent = frozenset[str]().union(*(_terms_of(one.passage.text, analyzer) for one in results))
-    return [_Source(one.passage.text, " ".join([one.document.title, *one.passage.section]), sent) for one in results]
+    return [
+        _Source(one.passage.text, " ".join([one.document.title, *one.passage.section]), sent, analyzer.main)
+        for one in results
+    ]
 
 
 @lru_cache(maxsize=64)
@@ -182,9 +213,10 @@ def _terms_of(text: str, analyzer: Analyzer) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def _units_of(text: str) -> tuple[Unit, ...]:
+def _units_of(text: str, language: str) -> tuple[Unit, ...]:
     """The text's sentences: rows, items and brackets, which stay whole where they are shown, at their full stops."""
-    return tuple(itertools.chain.from_iterable(_parts(text, one) for one in units(text)))
+    found = units(text, language=iso_639(language))
+    return tuple(itertools.chain.from_iterable(_parts(text, one) for one in found))
 
 
 def _parts(text: str, whole: Unit) -> Iterator[Unit]:
@@ -200,13 +232,15 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
     text = source.text
     if is_block(claim):
         code = _FENCE.match(claim)
-        at = -1 if code is None else text.find(code.group(1))
-        if code is not None and at >= 0 and code.group(1).strip():
-            return _Judged(number, Support(number, at, at + len(code.group(1)), 1.0), 1.0)
+        lines = None if code is None or not code.group(1).strip() else _whole_lines(code.group(1), text)
+        if lines is not None:
+            return _Judged(number, Support(number, *lines, 1.0), 1.0)
         return _Judged(number, None, 0.0, "code_not_exact")
     exact = _exact(claim, number, source)
     if exact is not None:
         return exact
+    if source.language not in _AS_ORDINALS:
+        claim = _ITEM_NUMBER.sub("", claim)
     bare = without_lead_in(claim)
     if bare != claim and (exact := _exact(bare, number, source)) is not None:
         return exact
@@ -227,16 +261,37 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
     found = find_ignoring_space(text, claim) or find_ignoring_space(text, _other_case(claim))
     if found is None:
         return None
-    if _is_negated_before(text, found[0]):
+    around = [one for one in source.units if one.start < found[1] and found[0] < one.end]
+    before = text[around[0].start : found[0]] if around else ""
+    after = text[found[1] : around[-1].end] if around else ""
+    if denied_around(before, after, source.language) or (around and _introduced_as_not(text, around[0], source)):
         return _Judged(number, None, 1.0, "negation_mismatch")
-    around = [one for one in _units_of(text) if one.start < found[1] and found[0] < one.end]
+    if after.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
+        return _Judged(number, None, 1.0, "not_supported")
     part = len(around) == 1 and around[0].kind in ("prose", "item")
     whole = text[around[0].start : around[0].end] if part else claim
     if len(_SPACE.sub(" ", whole)) > len(_SPACE.sub(" ", claim)) + _STOPS_MAX:
-        reason = conflict(claim, whole, source.header)
+        reason = conflict(claim, whole, source.header) or wording_conflict(claim, whole)
         if reason is not None:
             return _Judged(number, None, 1.0, reason)
     return _Judged(number, Support(number, *found, 1.0), 1.0)
+
+
+def _whole_lines(code: str, text: str) -> tuple[int, int] | None:
+    """Where code stands in a text as whole lines, or between backticks."""
+    found = re.search(rf"(?:(?<=`)|(?<![^\n])[ \t]*){re.escape(code.strip())}(?=`|[ \t]*(?:\n|\Z))", text)
+    return None if found is None else (found.end() - len(code.strip()), found.end())
+
+
+def _introduced_as_not(text: str, unit: Unit, source: _Source) -> bool:
+    """Whether a unit is an item of a list whose introduction says that its items are not so ("Never do this:")."""
+    if unit.kind != "item":
+        return False
+    before = [one for one in source.units if one.end <= unit.start and one.kind != "item"]
+    if not before:
+        return False
+    line = text[before[-1].start : before[-1].end]
+    return _INTRODUCED.search(line) is not None and introduces_what_is_not(line)
 
 
 def _other_case(claim: str) -> str:
@@ -254,21 +309,15 @@ def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Ju
         if second is None or second.support is None:
             continue
         before = source.text[: second.support.start].rstrip()
-        neighbour = next((one for one in reversed(_units_of(source.text)) if one.end == len(before)), None)
+        neighbour = next((one for one in reversed(source.units) if one.end == len(before)), None)
         if neighbour is None:
             continue
-        alone = _Source(before[neighbour.start : neighbour.end], source.header, source.sent)
+        alone = replace(source, text=before[neighbour.start : neighbour.end])
         first = _exact(left, number, alone) or _reworded(left, number, alone, analyzer)
         if first.support is not None:
             score = min(first.score, second.score)
             return _Judged(number, Support(number, neighbour.start, second.support.end, score), score)
     return None
-
-
-def _is_negated_before(text: str, start: int) -> bool:
-    """Whether what comes before in the same sentence turns the words that follow around ("it is not true that ...")."""
-    before = next((text[one.start : start] for one in _units_of(text) if one.start <= start < one.end), "")
-    return len(_NEGATION.findall(before)) % 2 == 1
 
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
@@ -288,9 +337,11 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     if best is None or best.score < COVERAGE_MIN:
         return _Judged(number, None, 0.0 if best is None else best.score)
     quote = text[best.start : best.end]
-    reason = conflict(claim, quote, source.header)
-    if reason is None and len(_NEGATION.findall(claim)) % 2 != len(_NEGATION.findall(spoken_of(claim, quote))) % 2:
+    reason = conflict(claim, quote, source.header) or figures_conflict(claim, quote) or wording_conflict(claim, quote)
+    if reason is None and _is_denied(claim, quote, best.start, source):
         reason = "negation_mismatch"
+    if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
+        return _Judged(number, None, best.score, "not_supported")
     said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
     missing = wanted - said - _common(analyzer)
     new = unsaid([one for one in missing if not one[0].isdigit()], said)
@@ -299,6 +350,15 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     if reason is None:
         reason = _grafted(claim, quote, source, analyzer)
     return _Judged(number, None if reason or new else best, best.score, reason or "not_supported")
+
+
+def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
+    """Whether the quote, or the line that introduces it, denies what the claim affirms, or the other way round."""
+    if denied_otherwise(plain(claim), spoken_of(claim, plain(quote)), source.language):
+        return True
+    unit = next((one for one in source.units if one.start == start), None)
+    introduced = unit is not None and _introduced_as_not(source.text, unit, source)
+    return introduced or (labelled_false(quote) and not labelled_false(claim))
 
 
 def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Reason | None:
@@ -345,7 +405,8 @@ def _by_meaning(
             continue
         if len(wanted.intersection(analyzer.terms(source.text[slice(*part)]))) >= COVERAGE_MIN * len(wanted):
             continue
-        if conflict(claim, source.text[slice(*part)], source.header) is None:
+        text = source.text[slice(*part)]
+        if conflict(claim, text, source.header) is None and figures_conflict(claim, text) is None:
             parts[one.source] = part
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
@@ -360,14 +421,17 @@ def _by_meaning(
 
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     """How well a text supports a claim, 0 to 1: what `check` compares with COVERAGE_MIN, a failed hard check as 0."""
-    judged = _support(claim, 1, _Source(evidence, "", frozenset(analyzer.of(claim).terms(evidence))), analyzer)
+    own = analyzer.of(claim)
+    judged = _support(claim, 1, _Source(evidence, "", frozenset(own.terms(evidence)), own.main), analyzer)
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
 @lru_cache(maxsize=64)
 def _compared_windows(text: str, analyzer: Analyzer) -> tuple[tuple[int, int, frozenset[str]], ...]:
     """The windows of a text with their terms: the sentences of one answer are compared with the same few texts."""
-    return tuple((start, end, frozenset(analyzer.terms(plain(text[start:end])))) for start, end in _windows(text))
+    return tuple(
+        (start, end, frozenset(analyzer.terms(plain(text[start:end])))) for start, end in _windows(text, analyzer.main)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -376,11 +440,11 @@ def _common(analyzer: Analyzer) -> frozenset[str]:
     return frozenset(analyzer.terms(" ".join(COMMON)))
 
 
-def _windows(text: str) -> list[tuple[int, int]]:
+def _windows(text: str, language: str) -> list[tuple[int, int]]:
     """Each sentence, and two where the second speaks of what the first does: otherwise what one says of its subject
     would support the same of another's.
     """
-    found = _units_of(text)
+    found = _units_of(text, language)
     single = [(one.start, one.end) for one in found]
     return single + [
         (one.start, other.end)
@@ -408,11 +472,20 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
         return None
     first = re.compile(r"\s+".join(map(re.escape, words)))
     for match in first.finditer(text):
-        left_cut = match.start() > 0 and text[match.start() - 1].isalnum() and text[match.start()].isalnum()
-        right_cut = match.end() < len(text) and text[match.end()].isalnum() and text[match.end() - 1].isalnum()
-        if not left_cut and not right_cut:
+        if not _in_a_word(text, match.start()) and not _in_a_word(text, match.end()):
             return match.span()
     return None
+
+
+def _in_a_word(text: str, at: int) -> bool:
+    """Whether a word goes on at a place, over a hyphen too: "toxic" is not what "non-toxic" says."""
+    before, after = text[max(at - 2, 0) : at], text[at : at + 2]
+    if not before or not after:
+        return False
+    if before[-1].isalnum() and after[0].isalnum():
+        return True
+    over_left = before[-1] == "-" and before[0].isalnum() and len(before) == 2 and after[0].isalpha()
+    return over_left or (before[-1].isalpha() and after[0] == "-" and after[1:].isalpha())
 
 
 @lru_cache(maxsize=64)

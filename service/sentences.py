@@ -17,6 +17,7 @@ UnitKind = Literal["prose", "item", "row", "heading", "code"]
 
 _MARKER = re.compile(r"[ \t]*\[\d{1,3}\]")
 _ITEM = re.compile(r"^\s{0,8}(?:[-*+•]|\d{1,3}[.)])\s+")
+_ITEM_NUMBER = re.compile(r"^[ \t]{0,8}\d{1,3}[.)](?=[ \t])", re.MULTILINE)
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)")
 _TERMINATOR = re.compile(r"[.!?…。！？]")  # noqa: RUF001
 _REFERS_BACK = re.compile(
@@ -25,6 +26,17 @@ _REFERS_BACK = re.compile(
 _MAYBE_MARKER = re.compile(r"\[\d{0,3}$|\[\d{1,3}\]")
 _ENDED = re.compile(r"(?:[.!?…。！？][\"')\u201d]*\s*(?:\[\d{1,3}\])+|(?:\[\d{1,3}\])+[.!?…。！？])\s*\Z")  # noqa: RUF001
 _FENCE_CLOSES = re.compile(r"\n\s{0,3}(?:```|~~~)[^\n]*\n")
+_ABBREVIATED = re.compile(r"(?:^|[\s(])(?:approx|incl|excl|resp|vs|cf|ca)\.\s*$", re.IGNORECASE)
+_ABBREVIATED_BEFORE_FIGURES = re.compile(
+    r"(?:^|[\s(])(?:no|nos|nr|fig|figs|eq|vol|pp?|art|max|min|est|sect?|ch|app|v)\.\s*$", re.IGNORECASE
+)
+_INITIAL_OF_A_NAME = re.compile(r"(?:^|[\s(])(?:M|MM|Mme|Mlle|Dr|Pr)\.\s*$")
+_ORDINAL = re.compile(  # "am 12. Oktober", "im 19. Jahrhundert"
+    r"(?:^|\s)(?:am|im|vom|bis|zum|zur|des|der|dem|den|die|das|beim|seit|ab|ein|eine|einem|einen|und|oder|jeden) "
+    r"\d{1,2}\.\s*$",
+    re.IGNORECASE,
+)
+_ORDINALS_IN = frozenset(["de", "lb"])
 _HOLD_CHARS = 2  # of the next sentence that must be seen before the one before it is final
 _SETTLED_CHARS = 6  # of the next sentence, by which it is known whether it is one
 _CLOSERS = " \t\"')\u201d\u2019]}*_"
@@ -99,16 +111,38 @@ def _trimmed(text: str, start: int, end: int, kind: UnitKind) -> Iterator[Unit]:
 
 
 def _boundaries(prose: str, language: str) -> list[tuple[int, int]]:
-    """Sentence spans that cover `prose`, markers left with the sentence they follow."""
-    masked = _MARKER.sub(lambda match: " " * len(match.group()), prose).replace("\n", " ")
+    """Sentence spans that cover `prose`, markers left with the sentence they follow, the number of an item with it."""
+    masked = _ITEM_NUMBER.sub(_blank, _MARKER.sub(_blank, prose)).replace("\n", " ")
     spans: list[tuple[int, int]] = []
     for found in sentencex.get_sentence_boundaries(language, masked):
         start, end = found["start_index"], found["end_index"]
-        if not masked[start:end].strip() and spans:  # only markers or space: they close the sentence before
+        piece = masked[start:end].strip()  # only markers or space: they close the sentence before
+        if spans and (not piece or _goes_on(masked[spans[-1][0] : start], piece, language)):
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
     return spans
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match.group())
+
+
+def _goes_on(before: str, following: str, language: str) -> bool:
+    """Whether a full stop that sentencex takes for an end is one of an abbreviation or an ordinal number."""
+    if language != "en" and following[0].islower():  # English manuals begin sentences with names of programs
+        return True
+    if following[0].isdigit() and _ABBREVIATED_BEFORE_FIGURES.search(before):
+        return True
+    if language == "fr" and _INITIAL_OF_A_NAME.search(before):
+        return True
+    return bool(_ABBREVIATED.search(before) or (language in _ORDINALS_IN and _ORDINAL.search(before)))
+
+
+class Whole(str):
+    """A sentence or line with its markers, of somebody who knows it to be whole: it is not cut again."""
+
+    __slots__ = ()
 
 
 class Overlong(str):
@@ -126,6 +160,9 @@ class SentenceStream:
 
     def __init__(self, *, language: str = "en") -> None:
         self._language = language
+        self._clear()
+
+    def _clear(self) -> None:
         self._buffer = ""
         self._overlong = False
         self._fenced = False
@@ -149,11 +186,12 @@ class SentenceStream:
 
     def finish(self) -> Iterator[str]:
         """The rest, when no more will come."""
-        rest, self._buffer = self._buffer, ""
+        rest, overlong = self._buffer, self._overlong
+        self._clear()
         if not rest:
             return
-        if self._overlong or _FENCE.match(rest.lstrip("\n")):
-            yield Overlong(rest) if self._overlong else rest
+        if overlong or _FENCE.match(rest.lstrip("\n")):
+            yield Overlong(rest) if overlong else rest
             return
         spans = _boundaries(rest, self._language) or [(0, len(rest))]
         for number, (start, end) in enumerate(spans):

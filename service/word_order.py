@@ -20,6 +20,9 @@ _SIDES_ALIKE = frozenset(
 _TELLING_CHARS_MIN = 4
 """A shorter word that stands twice is not told apart: most are articles and prepositions."""
 _LIST = frozenset({"and", "or", ",", ";"})
+_JOINTS = frozenset({"and", "but", "while", "whereas", ";"})
+_CLAUSE_WORDS = 2
+"""Words from which a part of a sentence that stands beside "and" may be a clause's and not one of two adjectives."""
 _AGENT = "by"
 _BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
 
@@ -79,6 +82,51 @@ def changed(claim: Sequence[str], quote: Sequence[str]) -> list[tuple[slice, sli
     """Stretches of the claim, and of the quote, where one has something else; either may be empty. Both are tokens."""
     pairs = difflib.SequenceMatcher(None, quote, claim, autojunk=False).get_opcodes()
     return [(slice(c1, c2), slice(q1, q2)) for kind, q1, q2, c1, c2 in pairs if kind != "equal"]
+
+
+def crossed(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """Whether a claim begins with one clause of the quote and goes on with another: "passed by the House but rejected
+    by the Senate", "passed by the Senate".
+
+    Args:
+        claim, quote: tokens in their own case.
+    """
+    said, shown = ([one.casefold() for one in words] for words in (claim, quote))
+    for here, there in changed(said, shown):
+        if there.start == 0 or there.stop == len(shown) or here.start == len(said):
+            continue
+        if here.start == here.stop and _joins_clauses(quote[there]):
+            return True
+    return any(_taken_from_beyond(said, shown, here, there) for here, there in changed(said, shown))
+
+
+def _joins_clauses(left_out: Sequence[str]) -> bool:
+    """Whether what was left out is the end of one clause and the beginning of the next."""
+    for at, word in enumerate(left_out):
+        if word.casefold() not in _JOINTS and word not in (",", ";"):
+            continue
+        before = [one for one in left_out[:at] if one not in (",", ";")]
+        after = [one for one in left_out[at + 1 :] if one not in (",", ";") and one.casefold() not in _JOINTS]
+        if word == "," and min(len(before), len(after)) < _CLAUSE_WORDS:
+            continue
+        if before and after and (word.casefold() == "but" or (_weighs(before) and _weighs(after))):
+            return True
+    return False
+
+
+def _weighs(words: Sequence[str]) -> bool:
+    return len(words) >= _CLAUSE_WORDS or any(one[0].isupper() or one[0].isdigit() for one in words)
+
+
+def _taken_from_beyond(said: Sequence[str], shown: Sequence[str], here: slice, there: slice) -> bool:
+    """Whether one word stands in the place of another that the claim does not have, and is itself of a later clause."""
+    if here.stop - here.start != 1 or there.stop - there.start != 1:
+        return False
+    new, old = said[here.start], shown[there.start]
+    if len(new) < _TELLING_CHARS_MIN or new not in shown or old in said or shown.count(new) > 1:
+        return False
+    low, high = sorted((shown.index(new), there.start))
+    return bool(_JOINTS.intersection(shown[low:high]))
 
 
 def neighbours_exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:

@@ -13,14 +13,15 @@ import Stemmer
 
 _LEAD_IN = re.compile(
     r"\A(?:[-*•]\s+)?(?:"
-    r"(?:according to|as (?:stated|described|noted|explained|shown) in|in|per) (?:the|this|these|that) "
-    r"(?:\w+ )?(?:passages?|documents?|texts?|sources?|pages?|articles?|manual|documentation|context|excerpts?),? "
+    r"(?:according to|as (?:stated|described|noted|explained|shown) in|in|per) (?:(?:the|this|these|that) "
+    r"(?:\w+ )?)?(?:passages?|documents?|texts?|sources?|pages?|articles?|manual|documentation|context|excerpts?)"
+    r"(?: \d{1,2})?,? "
     r"|(?:the|this) (?:passage|document|text|source|page|article|manual|documentation|context|excerpt) "
     r"(?:says|states|notes|explains|mentions|describes|indicates|shows|reports)(?: that)? "
     r"|(?:in (?:short|summary|brief|general|conclusion|other words|fact|addition|particular)"
     r"|to (?:summari[sz]e|sum up)|additionally|moreover|furthermore|also|thus|hence"
     r"|therefore|then|finally|overall|specifically|for example|for instance|yes|here|similarly|likewise"
-    r"|as a result|consequently|note that|it is (?:stated|noted|said) that),? "
+    r"|as a result|consequently|note that|answer:|it is (?:stated|noted|said) that),? "
     r")",
     re.IGNORECASE,
 )

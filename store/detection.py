@@ -83,6 +83,11 @@ _OTHERS = (
 )
 
 
+def iso_639(language: str) -> str:
+    """The two letters of one of Snowball's languages; English where it is none."""
+    return next((code for code, name in _SNOWBALL.items() if name == language), "en")
+
+
 def detect(title: str, text: str) -> str | None:
     """The language of a document by Snowball's name of it, NONE for one that Snowball does not know, and None where too
     little text, or too uncertain a guess, leaves it open (code, tables, names).

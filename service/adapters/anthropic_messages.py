@@ -14,7 +14,13 @@ from service.adapters.provider import Limits, key_of, require
 from service.adapters.tail import Tail
 from store.errors import UsageError
 
-_ENDS: dict[str, EndReason] = {"max_tokens": "length", "refusal": "refused"}
+_ENDS: dict[str, EndReason] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refused",
+    "pause_turn": "refused",
+    "tool_use": "tool_call",
+}
 
 
 class AnthropicMessages(ChatModel):

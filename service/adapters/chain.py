@@ -39,7 +39,7 @@ class Chain:
     async def generate(
         self, question: str, sources: Sequence[Result], evidence: Sequence[Evidence]
     ) -> AsyncGenerator[Piece, None]:
-        """What the first one writes that does; `Told` for each that did not, whose tokens are in the usage of the end."""
+        """What the first one writes that does; `Told` for each that did not, whose tokens the end counts too."""
         *before, last = self._generators
         spent: Usage | None = None
         for number, one in enumerate(before):

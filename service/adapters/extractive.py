@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from service.adapters.generator import Ended, Piece
 from service.contract import Result, Usage
 from service.evidence import Evidence, stands_alone
-from service.sentences import refers_back, units
+from service.sentences import Whole, refers_back, units
 
 MODEL = "extractive"
 _SENTENCES_MAX = 3
@@ -37,7 +37,7 @@ class Extractive:
         """The chosen sentences, one piece each; prose on one line, every other unit on a line of its own."""
         for chosen in choose(evidence, sources):
             text = " ".join(chosen.text.split("\n")) if chosen.kind == "prose" else chosen.text
-            yield f"{text} [{chosen.source}]\n"
+            yield Whole(f"{text} [{chosen.source}]\n")
         yield Ended(self.usage)
 
 

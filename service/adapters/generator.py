@@ -9,7 +9,12 @@ from typing import Literal, Protocol
 from service.contract import Result, Usage
 from service.evidence import Evidence
 
-EndReason = Literal["stop", "length", "refused"]
+EndReason = Literal[
+    "stop",
+    "length",  # the limit of tokens, or of what the model can read
+    "refused",  # it, or its provider's filter, went no further
+    "tool_call",  # it asked for a tool, though none was offered
+]
 FailureReason = Literal[
     "not_authorised",
     "rate_limited",

@@ -13,7 +13,12 @@ from service.adapters.prompt import Prompt
 from service.adapters.provider import Limits, key_of, require
 from service.adapters.tail import Tail
 
-_ENDS: dict[str, EndReason] = {"length": "length", "content_filter": "refused"}
+_ENDS: dict[str, EndReason] = {
+    "length": "length",
+    "content_filter": "refused",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+}
 
 
 class OpenAIChat(ChatModel):

@@ -67,7 +67,7 @@ def openai_chunks(texts, *, reason="stop", usage=(7, 3)):
 
 def anthropic_events(texts, *, reason="stop", usage=(7, 3)):
     """The lines of a messages stream."""
-    reasons = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
+    reasons = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use"}
 
     def event(made):
         return f"event: {made.type}\ndata: {made.model_dump_json()}\n\n"
@@ -162,7 +162,7 @@ def test_text_comes_as_it_is_written_and_then_what_it_took(provider, sources):
     *texts, ended = written(provider.model(provider.lines(["The otter ", "sleeps [1]", "."])), sources)
     assert texts == ["The otter ", "sleeps [1]", "."]
     assert isinstance(ended, Ended)
-    assert ended.reason == "stop"
+    assert ended.reason == "tool_call"
     assert ended.usage.model_dump() == {
         "provider": provider.name,
         "model": "m",
@@ -178,7 +178,9 @@ def test_a_model_without_a_price_has_no_cost(provider, sources):
     assert written(model, sources)[-1].usage.cost_usd is None
 
 
-@pytest.mark.parametrize(("reason", "told"), [("length", "length"), ("content_filter", "refused")])
+@pytest.mark.parametrize(
+    ("reason", "told"), [("length", "length"), ("content_filter", "refused"), ("tool_calls", "tool_call")]
+)
 def test_why_it_ended_is_told(provider, sources, reason, told):
     assert written(provider.model(provider.lines(["x"], reason=reason)), sources)[-1].reason == told
 
@@ -302,7 +304,7 @@ def test_a_tool_call_writes_nothing(sources):
         "data: [DONE]\n\n",
     ]
     (ended,) = written(Provider("openai").model(body), sources)
-    assert ended.reason == "stop"
+    assert ended.reason == "tool_call"
 
 
 def held_to(provider, grammar, lines, sources):

@@ -17,6 +17,7 @@ pytest.importorskip("openai")
 KEY = "sk-secret-key-0123456789"
 TRUE = "Refunds take 14 days [1]. "
 LIE = "Refunds take 99 days [1]. "
+PART = "Refunds take 14 days"  # true as it stands; the sentence may have gone on otherwise
 QUESTION = "How long do refunds take?"
 
 
@@ -160,9 +161,11 @@ def test_a_model_that_writes_nothing_is_stood_in_for_and_why_is_told(ask, model,
 
 
 ENDS = [
-    ("a refusal after a sentence", Model(chunk(TRUE), chunk(refusal="No."), chunk(finish="stop"), DONE), "stop"),
+    ("a refusal after a sentence", Model(chunk(TRUE), chunk(refusal="No."), STOP), "provider_error"),
+    ("a refusal in one", Model(chunk(TRUE + PART), chunk(refusal="No."), STOP), "provider_error"),
     ("a cut at the length limit", Model(chunk(TRUE), chunk("Refunds take"), chunk(finish="length"), DONE), "length"),
-    ("a filter", Model(chunk(TRUE), chunk(finish="content_filter"), DONE), "stop"),
+    ("a filter", Model(chunk(TRUE), chunk(finish="content_filter"), DONE), "provider_error"),
+    ("a filter in a sentence", Model(chunk(TRUE + PART), chunk(finish="content_filter"), DONE), "provider_error"),
     ("a stall within a sentence", Model(chunk(TRUE), chunk("Refunds take 99"), 1.5), "provider_error"),
     ("a connection cut within a sentence", Model(chunk(TRUE), chunk("Refunds take 99"), cut=True), "provider_error"),
     ("a stream that just stops", Model(chunk(TRUE), chunk("Refunds take 99 days")), "provider_error"),
@@ -172,7 +175,8 @@ ENDS = [
     ("an error event right after a sentence", Model(chunk(TRUE), OVERLOADED), "provider_error"),
     ("a cut right after a sentence", Model(chunk(TRUE), chunk(finish="length"), DONE), "length"),
     ("counts that are none", Model(chunk(TRUE), counts("many"), counts(-5), counts(10**30), STOP), "stop"),
-    ("a tool call after a sentence", Model(chunk(TRUE), chunk(finish="tool_calls"), DONE), "stop"),
+    ("a tool call after a sentence", Model(chunk(TRUE), chunk(finish="tool_calls"), DONE), "provider_error"),
+    ("a tool call in one", Model(chunk(TRUE + PART), chunk(finish="function_call"), DONE), "provider_error"),
     ("a lone surrogate", Model(chunk(TRUE + "Fish \ud800 swim. "), STOP), "stop"),
 ]  # fmt: skip
 

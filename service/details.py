@@ -1,0 +1,157 @@
+"""Details by which a sentence of the same words still says something else: what is counted, signs, short words, hedges.
+
+They come after `facts.conflict`, which the learned scorer's figures are made of too and which stays as it was trained
+with. English but for figures and signs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from service.contract import Reason
+from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
+from service.facts import in_digits, measures, plain, stem
+from service.negation import loses_what_governs
+from service.symbols import differ
+from service.word_order import cased_tokens, changed, crossed, tokens
+
+_NO_NOUNS = frozenset(
+    listed(
+        "of in on at to and or the a an is are was were be for from by with as than that who which per until till "
+        "about another other others more less fewer day thing way side hand can may must should will would might could "
+        "has have had does did if when while but it he she they his her their its percent million billion thousand "
+        "hundred"
+    )
+)
+"""Words after a number that are not what it counts."""
+_COUNTED = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s(?!(?:to|and|or|pp|per)\b)[^\W\d_]{3,}")
+_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
+_HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|practically)\s+([^\W\d_]+)", re.IGNORECASE)
+_UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
+_POSSESSED = re.compile(r"\b(\w+)'s? (?:\w+) (\w+)\b")
+_ERA = re.compile(r"(\d+) ?(?:BCE?|B\.C\.|v\. ?Chr)")
+_BE = frozenset(listed("is are was were been being be"))
+_VERB_CHARS_MIN = 4
+_NO_OBJECT = frozenset(
+    listed(
+        "in on at to by for from with and or but as when while after before until since during into onto over under "
+        "through out up down off away again early late that than because if so too well between among near around"
+    )
+)
+_CONTRASTS = tuple(
+    frozenset(listed(words))
+    for words in ("by to from", "from into", "in before after since until", "if unless", "with before after")
+)
+"""Short words of which one in another's place says something else."""
+
+
+def figures_conflict(claim: str, quote: str) -> Reason | None:
+    """What a claim counts, or puts a sign to, otherwise than the quote, whatever the words around; None: nothing."""
+    claim, quote = plain(claim), plain(quote)
+    if _counts_differ(claim, quote) or _loses_era(claim, quote):
+        return "number_mismatch"
+    if _loses_percent(claim, quote):
+        return "unit_mismatch"
+    return "symbol_mismatch" if differ(claim, quote) else None
+
+
+def wording_conflict(claim: str, quote: str) -> Reason | None:
+    """What a claim of much the same words turns around by a short one; None: nothing."""
+    claim, quote = plain(claim), plain(quote)
+    said, shown = tokens(claim), tokens(quote)
+    if loses_what_governs(claim, quote) or _loses_possession(claim, quote):
+        return "scope_mismatch"
+    if _UNREAL.search(quote) and not _UNREAL.search(claim):
+        return "modality_mismatch"
+    if crossed(cased_tokens(claim), cased_tokens(quote)) or _made_passive(claim, quote):
+        return "order_mismatch"
+    hedged, hedged_there = _hedged(claim), _hedged(quote)
+    if (hedged - hedged_there).intersection(shown) or (hedged_there - hedged).intersection(said):
+        return "scope_mismatch"
+    for at_claim, at_quote in changed(said, shown):
+        here, there = said[at_claim], shown[at_quote]
+        if here and there and len(here) <= PLACE_WORDS_MAX and _contrast(set(here), set(there)):
+            return "opposite_mismatch"
+    return None
+
+
+def _loses_possession(claim: str, quote: str) -> bool:
+    """Whether the king does what "the king's brother" did."""
+    claim = claim.casefold()
+    return any(
+        re.search(rf"\b{re.escape(owner)}\s+{re.escape(does)}\b", claim)
+        for owner, does in _POSSESSED.findall(quote.casefold())
+    )
+
+
+def _made_passive(claim: str, quote: str) -> bool:
+    """Whether what did something to somebody has it done to itself: "A defeated B", "A was defeated"."""
+    said, shown = tokens(claim), tokens(quote)
+    for at in range(2, len(said)):
+        verb = said[at]
+        if said[at - 1] not in _BE or len(verb) < _VERB_CHARS_MIN or shown.count(verb) != 1:
+            continue
+        there = shown.index(verb)
+        subject, following = said[at - 2], shown[there + 1 : there + 2]
+        active = there > 0 and shown[there - 1] == subject
+        if active and following and following[0].isalpha() and following[0] not in _NO_OBJECT and "by" not in said:
+            return True
+    return False
+
+
+def _contrast(here: set[str], there: set[str]) -> bool:
+    return any(here & group and there & group and not here & there & group for group in _CONTRASTS)
+
+
+def _hedged(text: str) -> set[str]:
+    return {word.casefold() for word in _HEDGED.findall(text)}
+
+
+def _loses_era(claim: str, quote: str) -> bool:
+    """Whether a year before Christ became one after."""
+    before = {match.group(1) for match in _ERA.finditer(quote)}
+    return any(
+        number in before and not _ERA.match(claim, match.start())
+        for match in re.finditer(r"(?<![\w.,])(\d+)(?![\w,])", claim)
+        if (number := match.group(1))
+    )
+
+
+def _loses_percent(claim: str, quote: str) -> bool:
+    """Whether a share became a count: "62% of patients", "62 patients"."""
+    wanted, there = measures(claim), measures(quote)
+    bare = {in_digits(one) for one in _COUNTED.findall(claim)}
+    return any(there.get(number) == {"%"} and None in wanted[number] for number in bare & wanted.keys())
+
+
+def _counts_differ(claim: str, quote: str) -> bool:
+    """Whether something is counted in both, and never by the same number."""
+    said, shown = _counts(claim), _counts(quote)
+    return any(not numbers & shown[what] for what, numbers in said.items() if what in shown)
+
+
+def _counts(text: str) -> dict[str, set[str]]:
+    """By the stem of what is counted: by which numbers. "Two of three" is a number of its own."""
+    words = tokens(text)
+    found: dict[str, set[str]] = {}
+    for at, word in enumerate(words):
+        number = {"one": "1", "both": "2"}.get(word, word if word[0].isdigit() else None)
+        if number is None or _YEAR.fullmatch(number):
+            continue
+        numbers = _of_them(words, at, number)
+        for counted in words[at + 1 : at + 3]:
+            if not counted[0].isalpha() or counted in _NO_NOUNS or {counted, counted.removesuffix("s")} & UNITS.keys():
+                break
+            found.setdefault(stem(counted), set()).update(numbers)
+    return found
+
+
+def _of_them(words: list[str], at: int, number: str) -> list[str]:
+    """The numbers that count what follows: of "two of the three ships" 2/3 and 2, of a range both ends."""
+    before = [one for one in words[max(at - 3, 0) : at] if one not in ("the", "its", "their")]
+    if len(before) < 2 or not (before[-2][0].isdigit() or before[-2] == "one"):
+        return [number]
+    first = "1" if before[-2] == "one" else before[-2]
+    if before[-1] in ("of", "in"):
+        return [f"{first}/{number}", first]
+    return [number, first] if before[-1] in ("to", "and", "or") else [number]
