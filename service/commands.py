@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,14 @@ def search(
         _show(response)
 
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def _said(text: str) -> str:
+    """What a document or a model wrote, without characters by which it would command the terminal."""
+    return _CONTROL.sub(" ", text)
+
+
 def _show(response: SearchResponse) -> None:
     if not response.results:
         typer.echo(f"nothing found: {response.empty_because}")
@@ -89,12 +98,12 @@ def _show(response: SearchResponse) -> None:
         scores = " ".join(
             f"{name} {value:.3f}" for name, value in result.scores.model_dump().items() if value is not None
         )
-        path = " > ".join(result.passage.section)
-        typer.secho(f"{result.rank:>3}. {result.document.title or result.document.id}", bold=True)
+        path = _said(" > ".join(result.passage.section))
+        typer.secho(f"{result.rank:>3}. {_said(result.document.title or result.document.id)}", bold=True)
         shown = result.segment or result.passage
-        typer.echo(f"     {result.document.id} [{shown.start}:{shown.end}]  {path}")
+        typer.echo(f"     {_said(result.document.id)} [{shown.start}:{shown.end}]  {path}")
         typer.echo(f"     {scores}")
-        text = " ".join(shown.text.split())
+        text = _said(" ".join(shown.text.split()))
         most = 240 if result.segment is None else 2_000
         typer.echo(f"     {text[:most]}{'...' if len(text) > most else ''}\n")
     stages = ", ".join(f"{one.name} {one.took_ms:.1f} ms" for one in response.stages)
@@ -165,7 +174,7 @@ async def _ask(service: Service, question: Question, *, json: bool) -> None:
                 continue
             match event:
                 case SentenceEvent():
-                    typer.echo(event.text, nl=False)
+                    typer.echo(_said(event.text), nl=False)
                 case WithheldEvent():
                     typer.secho(
                         f"\n[withheld: {event.reason}, {event.chars} characters]", fg=typer.colors.YELLOW, err=True
@@ -180,17 +189,17 @@ async def _ask(service: Service, question: Question, *, json: bool) -> None:
     shown: set[int] = set()
     for citation in response.citations:
         typer.echo(
-            f"\n[{citation.marker}] {citation.title or citation.document_id} "
-            f"({citation.document_id} {citation.source_start}-{citation.source_end})"
+            f"\n[{citation.marker}] {_said(citation.title or citation.document_id)} "
+            f"({_said(citation.document_id)} {citation.source_start}-{citation.source_end})"
             if citation.marker not in shown
             else f"    ({citation.source_start}-{citation.source_end})"
         )
         shown.add(citation.marker)
-        typer.echo(f'    "{" ".join(citation.quote.split())}"')
+        typer.echo(f'    "{_said(" ".join(citation.quote.split()))}"')
     if response.verdict == "abstained" and response.sources:
         typer.echo("\nNearest sources:")
         for source in response.sources:
-            typer.echo(f"  {source.document.title or source.document.id} ({source.document.id})")
+            typer.echo(f"  {_said(source.document.title or source.document.id)} ({_said(source.document.id)})")
     typer.echo(f"\n{response.verdict}; generation {response.generation}")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service.contract import Checks, Citation, PipelineEvent, Reason, Result, SentenceEvent, WithheldEvent
 from service.ground import Draft, Finding, Support, is_block, with_markers
 from service.harmless import acts, harmless, harmless_block
 from service.question import Question
+from service.sentences import stands_for_another
 
 ABSTENTION_TEXT = "The indexed documents do not answer this question."
 
@@ -25,12 +27,14 @@ class Composer:
         self._citations = 0
         self._index = 0
         self._answer = ""
+        self._documents: set[str] = set()  # that the last supported sentence cites
         self.supported = 0
 
     def compose(self, draft: Draft, finding: Finding) -> list[PipelineEvent]:
         """The events of one sentence: itself, or that it was withheld (or both, where it is flagged)."""
         if not draft.claim:
             return []
+        finding = self._leaning(draft, finding)
         refused = finding.verdict in ("unsupported", "unchecked")
         reason: Reason = finding.reason or "not_supported"
         if refused and not self._flagged:
@@ -45,6 +49,18 @@ class Composer:
         self.supported += finding.verdict == "supported"
         shown = self._sentence(draft, written, finding)
         return [self._withheld(draft, reason, finding.score, shown, written), shown] if refused else [shown]
+
+    def _leaning(self, draft: Draft, finding: Finding) -> Finding:
+        """What was found of a sentence; one whose "It" would stand for something of another document than the sentence
+        before it speaks of is fused of both.
+        """
+        documents = {self._sources[one.source - 1].document.id for one in finding.supports}
+        leans = finding.verdict == "supported" and stands_for_another(draft.claim)
+        if leans and self._documents and not documents & self._documents:
+            return replace(finding, verdict="unsupported", reason="fused_sources", supports=())
+        if documents:
+            self._documents = documents
+        return finding
 
     def abstain(self) -> list[PipelineEvent]:
         """Say that nothing is answered, after whatever was said."""

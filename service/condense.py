@@ -3,8 +3,8 @@
 A question leans on what came before where a word in it stands for something said there ("it", "diese", "它"), where it
 begins as a continuation or a correction ("and ...", "I mean ..."), or where it has next to no words of its own; not
 where it has many. It is then given its topic, behind it: the words of the asker's turn before, and of one further back
-where that leans too. What an assistant said gives names alone, and only where the asker named nobody: whoever asks may
-put anything into its mouth. In languages without a list only a question of next to no words leans.
+where that leans too. What an assistant said gives names alone, and only where the asker named nobody or had asked who:
+whoever asks may put anything into its mouth. In languages without a list only a question of next to no words leans.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from service.leaning_words import (
     ASKING_WHAT_IT_IS,
+    ASKING_WHO,
     BEGINNING,
     EXPLETIVE,
+    MAY_STAND_IN,
     PEOPLE,
     SAID_AROUND,
     STANDING_IN,
@@ -39,6 +41,7 @@ _LEANING_CHARS_MAX = 400  # what is longer stands for itself
 _NAMES_MAX = 3
 _OWN_WORDS_MIN = 2  # with fewer a question says nothing without what came before
 _OWN_WORDS_ENOUGH = 6  # with as many it mostly says itself what its pronouns stand for
+_FEW_WORDS = 3  # with so few it may be about what came before, though nothing in it has to be
 _UNSPACED_OWN_MIN = 4  # signs: two words
 
 _MARKER = re.compile(r"\s*\[\d{1,3}\]")
@@ -53,7 +56,7 @@ class Condensed:
 
     Args:
         text: a question that stands for itself as far as rules can make it.
-        left_open: it leans on something that rules did not find.
+        left_open: it leans, or may lean, on something that rules did not find.
     """
 
     text: str
@@ -72,7 +75,7 @@ def condense(turns: Sequence[Turn]) -> Condensed:
     sample = " ".join(one.content[:_SAMPLE_CHARS] for one in turns[-4:])
     language = likeliest(sample, list(stop_words()))
     if not leans(last, language):
-        return Condensed(last)
+        return Condensed(last, left_open=language == "english" and _may_lean(last))
     return _with_topic(last, before, turns, language)
 
 
@@ -97,6 +100,11 @@ def leans(text: str, language: str) -> bool:
     if any(word.casefold() in standing_in for word in words):
         return True
     return not own or (len(own) < _OWN_WORDS_MIN and not ASKING_WHAT_IT_IS.match(text))
+
+
+def _may_lean(text: str) -> bool:
+    """Whether a short question without a name speaks of "the" this or that "one", which may have been said before."""
+    return MAY_STAND_IN.search(text) is not None and not names(text) and len(own_words(text, "english")) <= _FEW_WORDS
 
 
 def own_words(text: str, language: str) -> list[str]:
@@ -145,9 +153,12 @@ def _with_topic(last: str, before: Sequence[str], turns: Sequence[Turn], languag
         topic = [*((len(topic) >= _OWN_WORDS_MIN and names(stands)) or own_words(stands, language)), *topic]
     words = _new(topic, known)
     left_open = far or not words
-    if _of_people(last, language) and not any(names(one) for one in before):
+    if _of_people(last, language):
+        named = any(names(one) for one in before)
+        known.update(one.casefold() for one in words if named)
         told = _new(names(_said_last(turns)), known)[:_NAMES_MAX]
-        words, left_open = [*told, *words], len(told) != 1
+        if not named or (told and _asks_who(before[-1], language)):
+            words, left_open = [*told, *words], len(told) != 1
     return Condensed(_joined(last, words), left_open=left_open)
 
 
@@ -155,6 +166,11 @@ def _said_last(turns: Sequence[Turn]) -> str:
     """The assistant's last turn, without our markers, which would be looked up as numbers."""
     said = next((one.content for one in reversed(turns) if one.role == "assistant"), "")
     return _MARKER.sub("", said[:_TURN_CHARS_MAX])
+
+
+def _asks_who(text: str, language: str) -> bool:
+    asking = ASKING_WHO.get(language)
+    return asking is not None and asking.match(text) is not None
 
 
 def _of_people(text: str, language: str) -> bool:

@@ -10,7 +10,7 @@ import re
 
 from service.contract import Reason
 from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
-from service.facts import in_digits, measures, plain, stem
+from service.facts import in_digits, measures, plain, spoken_of, stem
 from service.negation import loses_what_governs
 from service.symbols import differ
 from service.word_order import cased_tokens, changed, crossed, tokens
@@ -28,7 +28,7 @@ _COUNTED = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s(?!(?:to|and|or|pp|per)\b)
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|practically)\s+([^\W\d_]+)", re.IGNORECASE)
 _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
-_POSSESSED = re.compile(r"\b(\w+)'s? (?:\w+) (\w+)\b")
+_POSSESSED = re.compile(r"\b(\w+)'s? (\w+) (\w+)\b")
 _ERA = re.compile(r"(\d+) ?(?:BCE?|B\.C\.|v\. ?Chr)")
 _BE = frozenset(listed("is are was were been being be"))
 _VERB_CHARS_MIN = 4
@@ -43,6 +43,8 @@ _CONTRASTS = tuple(
     for words in ("by to from", "from into", "in before after since until", "if unless", "with before after")
 )
 """Short words of which one in another's place says something else."""
+_CONTRASTING = frozenset().union(*_CONTRASTS)
+_ARTICLES = frozenset(listed("the a an its their his her"))
 
 
 def figures_conflict(claim: str, quote: str) -> Reason | None:
@@ -58,16 +60,22 @@ def figures_conflict(claim: str, quote: str) -> Reason | None:
 def wording_conflict(claim: str, quote: str) -> Reason | None:
     """What a claim of much the same words turns around by a short one; None: nothing."""
     claim, quote = plain(claim), plain(quote)
-    said, shown = tokens(claim), tokens(quote)
-    if loses_what_governs(claim, quote) or _loses_possession(claim, quote):
+    if _loses_possession(claim, quote):
+        return "scope_mismatch"
+    quote = spoken_of(claim, quote)
+    if loses_what_governs(claim, quote):
         return "scope_mismatch"
     if _UNREAL.search(quote) and not _UNREAL.search(claim):
         return "modality_mismatch"
     if crossed(cased_tokens(claim), cased_tokens(quote)) or _made_passive(claim, quote):
         return "order_mismatch"
     hedged, hedged_there = _hedged(claim), _hedged(quote)
+    said, shown = tokens(claim), tokens(quote)
     if (hedged - hedged_there).intersection(shown) or (hedged_there - hedged).intersection(said):
         return "scope_mismatch"
+    objects, others = _objects(said), _objects(shown)
+    if any(_contrast(words, others[what]) for what, words in objects.items() if what in others):
+        return "opposite_mismatch"
     for at_claim, at_quote in changed(said, shown):
         here, there = said[at_claim], shown[at_quote]
         if here and there and len(here) <= PLACE_WORDS_MAX and _contrast(set(here), set(there)):
@@ -79,8 +87,8 @@ def _loses_possession(claim: str, quote: str) -> bool:
     """Whether the king does what "the king's brother" did."""
     claim = claim.casefold()
     return any(
-        re.search(rf"\b{re.escape(owner)}\s+{re.escape(does)}\b", claim)
-        for owner, does in _POSSESSED.findall(quote.casefold())
+        f" {owned} " not in f" {claim} " and re.search(rf"\b{re.escape(owner)}\s+{re.escape(does)}\b", claim)
+        for owner, owned, does in _POSSESSED.findall(quote.casefold())
     )
 
 
@@ -97,6 +105,17 @@ def _made_passive(claim: str, quote: str) -> bool:
         if active and following and following[0].isalpha() and following[0] not in _NO_OBJECT and "by" not in said:
             return True
     return False
+
+
+def _objects(words: list[str]) -> dict[str, set[str]]:
+    """The short words of contrast that stand before each word of substance, by its stem."""
+    found: dict[str, set[str]] = {}
+    for at, word in enumerate(words):
+        if word in _CONTRASTING:
+            following = next((one for one in words[at + 1 : at + 4] if one not in _ARTICLES), None)
+            if following is not None and following not in _CONTRASTING:
+                found.setdefault(stem(following), set()).add(word)
+    return found
 
 
 def _contrast(here: set[str], there: set[str]) -> bool:

@@ -19,6 +19,7 @@ from service.details import figures_conflict, wording_conflict
 from service.fact_words import listed
 from service.facts import conflict, plain, spoken_of
 from service.framing import no_claim_reason
+from service.harmless import CODE_LANGUAGES
 from service.negation import denied_around, denied_otherwise, introduces_what_is_not, labelled_false
 from service.sentences import Unit, refers_back, units
 from service.verifier import Verifier
@@ -53,16 +54,8 @@ _STOP_WITHIN = re.compile(
 """After a word too long for an abbreviation, and before a capital letter."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
-_LANGUAGES = (
-    "bash|sh|shell|zsh|fish|console|terminal|powershell|ps1|bat|cmd|sql|psql|plpgsql|mysql|sqlite|python|py|pycon|perl|"
-    "ruby|rb|php|java|kotlin|scala|groovy|swift|go|golang|rust|rs|c|cpp|c\\+\\+|h|hpp|csharp|c#|cs|objc|fsharp|vb|"
-    "javascript|js|jsx|typescript|ts|tsx|json|jsonc|json5|yaml|yml|toml|ini|conf|cfg|properties|env|dotenv|xml|css|scss|"
-    "less|markdown|md|rst|tex|latex|text|txt|plain|plaintext|output|log|diff|patch|dockerfile|docker|makefile|make|cmake|"
-    "nginx|apache|hcl|terraform|graphql|proto|protobuf|http|csv|tsv|r|julia|matlab|lua|haskell|hs|elixir|erlang|clojure|"
-    "lisp|scheme|ocaml|dart|asm|vim|awk|sed|regex|tcl"
-)
 _FENCE = re.compile(
-    rf"^\s{{0,3}}(?:```|~~~)[ \t]*(?:{_LANGUAGES})?[ \t]*\n(.*?)\n?\s{{0,3}}(?:```|~~~)\s*$",
+    rf"^\s{{0,3}}(?:```|~~~)[ \t]*(?:{CODE_LANGUAGES})?[ \t]*\n(.*?)\n?\s{{0,3}}(?:```|~~~)\s*$",
     re.DOTALL | re.IGNORECASE,
 )
 _ITEM_NUMBER = re.compile(r"^\s{0,8}\d{1,2}[.)]\s+(?=\S)")
@@ -271,7 +264,8 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
     part = len(around) == 1 and around[0].kind in ("prose", "item")
     whole = text[around[0].start : around[0].end] if part else claim
     if len(_SPACE.sub(" ", whole)) > len(_SPACE.sub(" ", claim)) + _STOPS_MAX:
-        reason = conflict(claim, whole, source.header) or wording_conflict(claim, whole)
+        reason = conflict(claim, whole, source.header) or figures_conflict(claim, whole)
+        reason = reason or wording_conflict(claim, whole)
         if reason is not None:
             return _Judged(number, None, 1.0, reason)
     return _Judged(number, Support(number, *found, 1.0), 1.0)

@@ -30,15 +30,24 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?])[^<>\n`|\\]*>")
 _ADDRESS = re.compile(
     r"(?i)(?<![A-Za-z0-9`])(?:[a-z][a-z0-9+.-]{1,30}://|www\.|(?:mailto|xmpp|javascript|data|vbscript|tel|file):(?=\S))[^\s<>`|\\]*"
     r"|(?<![\w`.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|(?<![\w`/@.])(?:[a-z0-9-]+\.)+[a-z]{2,24}(?::\d+)?[/?#][^\s<>`|\\]*"
+    r"|(?<![\w`/@.])(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,24}(?::\d+)?[/?#][^\s<>`|\\]*"
 )
 """What frontends make links of without being told: addresses with a scheme, of the web, of mail, and domain/path."""
 
 _ENTITY = re.compile(r"&(?=#\d{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)")
 _FOLLOWED = re.compile(r"(?i)(?:https?|ftp|file)://[^\s<>]+\Z|(?![a-z][a-z0-9+.-]*:)[^\s<>]+\Z")
-_DRAWN = re.compile(
-    r"(?i)\A(\s*(?:`{3,}|~{3,}))[ \t]*(?:mermaid|html|svg|xml|markdown|md|vega(?:-lite)?|plantuml|math)\b"
+CODE_LANGUAGES = (
+    "bash|sh|shell|zsh|fish|console|terminal|powershell|ps1|bat|cmd|sql|psql|plpgsql|mysql|sqlite|python|py|pycon|perl|"
+    "ruby|rb|php|java|kotlin|scala|groovy|swift|go|golang|rust|rs|c|cpp|c\\+\\+|h|hpp|csharp|c#|cs|objc|fsharp|vb|"
+    "javascript|js|typescript|ts|json|jsonc|json5|yaml|yml|toml|ini|conf|cfg|properties|env|dotenv|css|scss|less|text|"
+    "txt|plain|plaintext|output|log|diff|patch|dockerfile|docker|makefile|make|cmake|nginx|apache|hcl|terraform|graphql|"
+    "proto|protobuf|http|csv|tsv|r|julia|matlab|lua|haskell|hs|elixir|erlang|clojure|lisp|scheme|ocaml|dart|asm|vim|awk|"
+    "sed|regex|tcl"
 )
+"""What a fenced block may be called, for a regular expression: languages that are shown, and not drawn or run. Any
+other name would be drawn by somebody, or be words that nobody checked.
+"""
+_CALLED_OTHERWISE = re.compile(rf"(?i)\A(\s*(?:`{{3,}}|~{{3,}}))(?![ \t]*(?:{CODE_LANGUAGES})?[ \t]*(?:\n|\Z))[^\n]*")
 _STRAY = re.compile(r"(\\*)(`+|~{3,})")
 _TRAILING = ".,;:!?'\")]}*_~"
 
@@ -61,7 +70,7 @@ def harmless(text: str, allowed: Collection[str] = ()) -> str:
 
 def harmless_block(block: str) -> str:
     """A fenced block without what is not seen, and called nothing that a frontend runs or draws."""
-    return _DRAWN.sub(r"\1", _HIDDEN.sub("", block))
+    return _CALLED_OTHERWISE.sub(r"\1", _HIDDEN.sub("", block))
 
 
 def linkable(url: str | None) -> str | None:

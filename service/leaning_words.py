@@ -89,6 +89,21 @@ UNSPACED_GOING_ON = re.compile(
     r"\W*(?:那|还有|還有|不过|不過|但是|では|じゃあ|でも|그럼|그리고|하지만)|呢\W*$",
 )
 
+ASKING_WHO: Mapping[str, re.Pattern[str]] = {
+    "english": re.compile(r"\W*(?:who|whose|by whom)\b", re.IGNORECASE),
+    "german": re.compile(r"\W*(?:wer|wessen|von wem)\b", re.IGNORECASE),
+    "french": re.compile(r"\W*(?:qui|par qui)\b", re.IGNORECASE),
+    "spanish": re.compile(r"\W*(?:¿\s*)?(?:quién|quiénes|por quién)\b", re.IGNORECASE),
+    "italian": re.compile(r"\W*(?:chi|da chi)\b", re.IGNORECASE),
+    "portuguese": re.compile(r"\W*(?:quem|por quem)\b", re.IGNORECASE),
+    "dutch": re.compile(r"\W*(?:wie|door wie)\b", re.IGNORECASE),
+    "russian": re.compile(r"\W*(?:кто|кем)\b", re.IGNORECASE),
+}
+"""How a question begins whose answer names a person."""
+
+MAY_STAND_IN = re.compile(r"\b(?:the|that|one|ones|another|others?|there|both|either|neither)\b", re.IGNORECASE)
+"""English words that stand for something said before as often as not."""
+
 EXPLETIVE = re.compile(
     r"\b(?:is|was|does|will|would|can|makes?|if|that|when) it (?:a good idea|take|make sense|mean|possible|true|safe"
     r"|better|necessary|legal|ok|worth|important)\b|\b(?:this|these) (?:year|month|week|days?)\b",

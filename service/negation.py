@@ -68,7 +68,7 @@ _DENIED_BEFORE = re.compile(
     r"|disprov(?:e|es|ed|ing)|myth|false|untrue|wrong|incorrect|misconception|hoax|fail(?:s|ed|ing)?|refus(?:e|es|ed|ing)"
     r"|avoid(?:s|ed|ing)?|stopp?(?:s|ed|ing)?|prevent(?:s|ed|ing)?|unlikely|hardly|barely|scarcely|almost|nearly"
     r"|instead of|rather than|unlike|until|replica of|copy of|fake|so-called|pretend(?:s|ed|ing)?|far from|anything but"
-    r"|(?:critics|opponents|skeptics|sceptics) (?:\w+ ){0,2}(?:say|said|claim|claimed|argue|argued|hold|held)"
+    r"|(?:critics|opponents|skeptics|sceptics) (?:\w+ ){0,5}(?:say|said|claim|claimed|argue|argued|hold|held)"
     r")(?:\s+(?:to|that|of|the|a|an|any|all|its|their|his|her|from|whether|if|(?:to )?\w+ that)){0,3}"
     r"\s*[\"'\u201c]?\s*$",
     re.IGNORECASE,
@@ -154,9 +154,11 @@ def _belong_otherwise(claim: str, quote: str) -> bool:
 def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     """The word of substance right after each negation, those within its reach, and all words: stems."""
     words, stems = _stemmed(_NOT_ALONE.sub(" ", text))
-    after = [_following(words, stems, at) for at, word in enumerate(words) if word in _NEGATIONS]
+    places = [at for at, word in enumerate(words) if word in _NEGATIONS]
+    after = [_following(words, stems, at) for at in places]
+    verbs = [stems[at - 1] for at in places if at and words[at] == "no"]  # "reached no agreement"
     nearest = frozenset(one for found in after for one in found[:1])
-    return nearest, frozenset(one for found in after for one in found), frozenset(stems)
+    return nearest, frozenset([*verbs, *(one for found in after for one in found)]), frozenset(stems)
 
 
 def _stemmed(text: str) -> tuple[list[str], list[str]]:

@@ -23,6 +23,9 @@ _TERMINATOR = re.compile(r"[.!?…。！？]")  # noqa: RUF001
 _REFERS_BACK = re.compile(
     r"(?:-\s*)?(?:It|They|He|She|This|These|Those|That|Its|Their|His|Her|Such|Both|Each|Neither|There|Here|Then)\b"
 )
+_PRONOUN_FIRST = re.compile(
+    r"(?:[-*+•]\s+)?(?:It|They|He|She|Its|Their|His|Her)\b(?! (?:is|was) (?:\w+ )?(?:that|to)\b)"
+)
 _MAYBE_MARKER = re.compile(r"\[\d{0,3}$|\[\d{1,3}\]")
 _ENDED = re.compile(r"(?:[.!?…。！？][\"')\u201d]*\s*(?:\[\d{1,3}\])+|(?:\[\d{1,3}\])+[.!?…。！？])\s*\Z")  # noqa: RUF001
 _FENCE_CLOSES = re.compile(r"\n\s{0,3}(?:```|~~~)[^\n]*\n")
@@ -82,6 +85,11 @@ def units(text: str, *, language: str = "en") -> list[Unit]:
 def refers_back(text: str, start: int = 0) -> bool:
     """Whether the sentence at `start` begins with a word that speaks of what the one before it said."""
     return _REFERS_BACK.match(text, start) is not None
+
+
+def stands_for_another(sentence: str) -> bool:
+    """Whether the sentence begins with a pronoun for somebody or something that the one before it names."""
+    return _PRONOUN_FIRST.match(sentence) is not None
 
 
 def _line_kind(line: str) -> UnitKind | None:

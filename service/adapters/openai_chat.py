@@ -25,18 +25,34 @@ class OpenAIChat(ChatModel):
     """Asks `chat/completions` of an `openai.AsyncOpenAI`."""
 
     provider = "openai"
+    _reasons = False
 
     async def _ask(
         self, asked: Prompt, tokens_max: int, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Any]:
+        from openai import BadRequestError
+
+        try:
+            return await self._create(asked, tokens_max, headers)
+        except BadRequestError as error:
+            if self._reasons or error.param not in ("max_tokens", "temperature"):
+                raise
+            self._reasons = True  # OpenAI's reasoning models take neither; it says so, and nothing was written
+            return await self._create(asked, tokens_max, headers)
+
+    async def _create(
+        self, asked: Prompt, tokens_max: int, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Any]:
+        limits = (
+            {"max_completion_tokens": tokens_max} if self._reasons else {"max_tokens": tokens_max, "temperature": 0}
+        )
         stream: AbstractAsyncContextManager[Any] = await self._client.chat.completions.create(
             model=self._model,
             messages=[{"role": "system", "content": asked.system}, {"role": "user", "content": asked.user}],
-            max_tokens=tokens_max,
-            temperature=0,
             stream=True,
             extra_headers=headers,
             stream_options={"include_usage": True},
+            **limits,
             **self._held_to(asked),
         )
         return stream

@@ -16,6 +16,7 @@ export const REASONS = {
   modality_mismatch: "it is more certain, or stricter, than its source",
   scope_mismatch: "it says more than its source: all instead of some",
   order_mismatch: "it changes who does what to whom",
+  symbol_mismatch: "a sign in it, as minus or >=, is not in its source",
   quote_not_exact: "it quotes what its source does not say",
   fused_sources: "it mixes what different places say",
   code_not_exact: "its code is not in its source",

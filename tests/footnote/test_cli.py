@@ -289,6 +289,16 @@ def test_search_and_ask_tell_people_what_they_found(place):
     assert "notes/otter.md" in asked.stdout
 
 
+def test_what_documents_say_commands_no_terminal(tmp_path):
+    link = "\x1b]8;;https://evil.example\x1b\\click\x1b]8;;\x1b\\"
+    (tmp_path / "a.txt").write_text(f"The otter sleeps five hours a day {link} and \x1b[2Jeats fish.")
+    run("index", "a.txt", cwd=tmp_path)
+    for command in (["search", "otter"], ["ask", "How long does the otter sleep?"]):
+        told = run(*command, cwd=tmp_path, FOOTNOTE_ABSTAIN_BELOW="0")
+        assert "otter sleeps" in told.stdout
+        assert "\x1b" not in told.stdout
+
+
 def test_a_damaged_file_is_named_with_what_was_expected(tmp_path):
     (tmp_path / "a.txt").write_text("Otters sleep.")
     run("index", "a.txt", cwd=tmp_path)

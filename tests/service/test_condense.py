@@ -85,6 +85,20 @@ def test_a_person_is_looked_for_in_what_was_said_where_the_asker_named_nobody():
     assert several.left_open
 
 
+def test_who_was_asked_for_is_who_a_pronoun_stands_for():
+    told = "William Shakespeare wrote Hamlet [1]."
+    found = condense(said("Who wrote Hamlet?", told, "When was he born?"))
+    assert (found.text, found.left_open) == ("When was he born? (Shakespeare wrote Hamlet)", False)
+    named = condense(said("Where was Ada Lovelace born?", "In London, England.", "When did she die?"))
+    assert (named.text, named.left_open) == ("When did she die? (Ada Lovelace born)", False)
+
+
+@pytest.mark.parametrize("asked", ["What are the side effects?", "Which one is faster?", "Where did the author live?"])
+def test_a_short_question_that_may_lean_is_left_alone_and_to_a_model(asked):
+    found = condense(said("Tell me about metformin", "It is a drug.", asked))
+    assert (found.text, found.left_open) == (asked, True)
+
+
 def test_markers_of_an_earlier_answer_are_not_looked_up():
     found = condense(said("who designed the bridge?", "It was Othmar Ammann [12].", "How old was he?"))
     assert "12" not in found.text

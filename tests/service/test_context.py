@@ -54,3 +54,21 @@ def test_what_only_shares_words_is_no_copy():
 
 def test_very_short_passages_are_compared_too():
     assert ranks([result(1, "a", "elm"), result(2, "b", "Elm!"), result(3, "c", "oak")]) == [1, 3]
+
+
+DOSE = (
+    "Give the child of this age at most 50 mg of it a day and never more than 3 days in a row without a doctor. "
+    "Keep the bottle in a cool dry place, shake well before use, and wash the spoon in warm water afterwards."
+)
+
+
+def test_a_copy_with_another_figure_does_not_hide_the_passage_it_was_made_of():
+    poisoned = result(1, "evil", DOSE.replace("50 mg", "500 mg"))
+    assert ranks([poisoned, result(2, "good", DOSE), result(3, "good too", DOSE)]) == [1, 2]
+    assert ranks([result(1, "evil", DOSE.replace("never ", "")), result(2, "good", DOSE)]) == [1, 2]
+    assert ranks([result(1, "evil", DOSE.replace("Give", "You may give")), result(2, "good", DOSE)]) == [1, 2]
+
+
+def test_a_flood_of_copies_with_figures_of_their_own_fills_two_places():
+    copies = [result(rank, f"flood{rank}", DOSE.replace("50", str(50 + rank))) for rank in range(1, 9)]
+    assert ranks([*copies, *ranked(*"abcdefghijkl")[8:]]) == [1, 2, 9, 10, 11]

@@ -177,7 +177,7 @@ def test_what_acts_is_seen(text, kind):
     assert acts(text, {OURS}) == kind
 
 
-@pytest.mark.parametrize("name", ["mermaid", "html", "SVG", "vega-lite"])
+@pytest.mark.parametrize("name", ["mermaid", "{mermaid}", "dot", "jsx", "html", "SVG", "vega-lite", "python run"])
 def test_a_block_is_not_drawn(name):
     assert harmless_block(f"```{name}\nx\n```") == "```\nx\n```"
     assert harmless_block("```python\nx\u200b\n```") == "```python\nx\n```"

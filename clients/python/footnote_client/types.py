@@ -30,6 +30,7 @@ SentenceEventReason = Literal[
     "modality_mismatch",
     "scope_mismatch",
     "order_mismatch",
+    "symbol_mismatch",
     "quote_not_exact",
     "fused_sources",
     "code_not_exact",

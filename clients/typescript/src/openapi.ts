@@ -1636,7 +1636,7 @@ export interface components {
              * Reason
              * @default null
              */
-            reason: ("no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked") | null;
+            reason: ("no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "symbol_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked") | null;
             /** Citations */
             citations: components["schemas"]["Citation"][];
         };
@@ -1660,7 +1660,7 @@ export interface components {
              * Reason
              * @default null
              */
-            reason: ("no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked") | null;
+            reason: ("no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "symbol_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked") | null;
             /** Citations */
             citations: string[];
         };
@@ -1937,7 +1937,7 @@ export interface components {
              * Reason
              * @enum {string}
              */
-            reason: "no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked";
+            reason: "no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "symbol_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked";
             /**
              * Score
              * @default null
@@ -1962,7 +1962,7 @@ export interface components {
              * Reason
              * @enum {string}
              */
-            reason: "no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked";
+            reason: "no_words" | "heading" | "introduction" | "unknown_marker" | "no_citation" | "not_supported" | "number_mismatch" | "unit_mismatch" | "date_mismatch" | "name_mismatch" | "negation_mismatch" | "opposite_mismatch" | "modality_mismatch" | "scope_mismatch" | "order_mismatch" | "symbol_mismatch" | "quote_not_exact" | "fused_sources" | "code_not_exact" | "unsafe_markup" | "too_long" | "unchecked";
             /**
              * Score
              * @default null

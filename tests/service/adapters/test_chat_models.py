@@ -383,3 +383,38 @@ def test_the_limit_of_a_whole_call_holds_before_and_after_the_first_text(provide
     with pytest.raises(GeneratorFailed) as failed:
         written(model, sources)
     assert failed.value.reason == "total_timeout"
+
+
+def test_a_reasoning_model_s_own_parameters_are_used_once_it_asked_for_them(sources):
+    """The shape of OpenAI's refusal of `max_tokens`, then an answer; the second question is not refused again."""
+    told = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    refusal = {"message": told, "type": "invalid_request_error", "param": "max_tokens", "code": "unsupported_parameter"}
+    bodies = []
+
+    def respond(request):
+        bodies.append(json.loads(request.content))
+        if "max_tokens" in bodies[-1]:
+            return httpx2.Response(400, json={"error": refusal})
+        lines = Stream(openai_chunks(["It sleeps."]))
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=lines)
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
+    model = OpenAIChat(AsyncOpenAI(api_key=KEY, http_client=http, max_retries=0), "o9", LIMITS)
+    for asked in (2, 3):
+        assert "It sleeps." in written(model, sources)
+        assert len(bodies) == asked
+    assert bodies[-1]["max_completion_tokens"] == 64
+    assert not {"max_tokens", "temperature"} & bodies[-1].keys()
+
+
+def test_another_refusal_of_a_request_is_not_asked_again(sources):
+    asked = []
+
+    def respond(request):
+        asked.append(request)
+        return httpx2.Response(400, json={"error": {"message": "no", "param": "messages", "code": "x"}})
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(respond))
+    with pytest.raises(GeneratorFailed, match="refused_request"):
+        written(OpenAIChat(AsyncOpenAI(api_key=KEY, http_client=http, max_retries=0), "m", LIMITS), sources)
+    assert len(asked) == 1

@@ -1,0 +1,163 @@
+# signs and letters of many kinds
+"""Lies of the same words: what the guardrail withholds, whatever was left out, moved or exchanged; and what passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.passages import Text, sources
+from service.ground import Draft, check
+from store.analyzer import Analyzer
+
+ANALYZER = Analyzer("english", "german", "french", "spanish", "russian", "arabic", "none", detects=True)
+
+
+def verdict(passage, claim, title="Page", analyzer=ANALYZER):
+    found = check(Draft(claim, (1,), "", " "), sources([Text(title, passage)]), analyzer)
+    return found.verdict, found.reason
+
+
+NEGATION = [
+    ("The lynx isn’t tame around people.", "The lynx is tame around people."),
+    ("The dog won’t attack strangers.", "The dog will attack strangers."),
+    ("Neither the Senate nor the people supported the tribune.", "The Senate supported the tribune."),
+    ("Neither the Senate nor the people supported the tribune.", "The people supported the tribune."),
+    ("The drug is not safe and not effective.", "The drug is safe and effective."),
+    ("Users must not share keys and must not reuse them.", "Users must share keys and must reuse them."),
+    ("If the timeout is not set, requests are cancelled.", "If the timeout is set, requests are not cancelled."),
+    ("The dye is non-toxic to fish in rivers.", "The dye is toxic to fish in rivers."),
+    ("The dye is non-toxic.", "toxic."),
+    ("Die Brücke ist nicht für Lastwagen gesperrt.", "Die Brücke ist für Lastwagen gesperrt."),
+    ("Мост в городе не закрыт для машин.", "Мост в городе закрыт для машин."),
+    ("الجسر غير مفتوح أمام الشاحنات.", "الجسر مفتوح أمام الشاحنات."),
+    ("他不同意这个计划。", "他同意这个计划。"),
+    ("El puente no está abierto al público.", "El puente está abierto al público."),
+    ("Le pont n’est pas ouvert au public.", "Le pont est ouvert au public."),
+]
+SIGNS = [
+    ("The record low was -12 degrees in Oslo.", "The record low was 12 degrees in Oslo."),
+    ("The record was 12 degrees in Oslo.", "The record was -12 degrees in Oslo."),
+    ("The balance is −300 euros.", "The balance is 300 euros."),
+    ("Sales changed by +5% in May.", "Sales changed by -5% in May."),
+    ("The match ended 3:2 in Rome.", "The match ended 2:3 in Rome."),
+    ("The rule fires when size <= 5 holds.", "The rule fires when size >= 5 holds."),
+    ("The rule fires when x > 5 holds.", "The rule fires when x < 5 holds."),
+    ("Set the flag when count = 5 holds.", "Set the flag when count != 5 holds."),
+    ("It is true when a && b hold.", "It is true when a || b hold."),
+    ("The result is a + b in all cases.", "The result is a - b in all cases."),
+    ("The option -v prints more.", "The option -V prints more."),
+    ("Tolls were abolished in 1999.", "❌ Tolls were abolished in 1999."),
+    ("Tolls were abolished in 1999.", "Tolls ≠ abolished in 1999."),
+    ("Tolls were abolished in 1999.", "Tolls were ~~abolished~~ in 1999."),
+]
+FIGURES = [
+    ("Support rose by 3 percentage points in May.", "Support rose by 3% in May."),
+    ("Support rose by 3% in May.", "Support rose by 3 percentage points in May."),
+    ("It helped 62% of patients.", "It helped 62 patients."),
+    ("The current is 5 mA at rest.", "The current is 5 MA at rest."),
+    ("The current is 5 mA at rest.", "The current is 5 A at rest."),
+    ("It opens at 10 a.m. and closes at 6 p.m. daily.", "It opens at 10 p.m. and closes at 6 a.m. daily."),
+    ("The estate has two rooms and a garden.", "The estate has one room and a garden."),
+    ("Both ships sank off Malta.", "One ship sank off Malta."),
+    ("Two of the three ships sank off Malta.", "Three ships sank off Malta."),
+    ("One in five members voted for it.", "Five members voted for it."),
+    ("Caesar won the battle in 48 BC at Pharsalus.", "Caesar won the battle in 48 at Pharsalus."),
+]
+SHORT_WORDS = [
+    ("Costs fell by a third in 2020.", "Costs fell to a third in 2020."),
+    ("Revenue grew from 4.2 to 5.1 billion dollars.", "Revenue grew by 5.1 billion dollars."),
+    ("The family fled to Egypt in winter.", "The family fled from Egypt in winter."),
+    ("Tolls were abolished in 1999.", "Tolls were abolished after 1999."),
+    ("The letter was sent to Anna by Bea.", "The letter was sent by Anna to Bea."),
+    ("Take the pill before food.", "Take the pill with food."),
+    ("The cache is used unless the flag is given.", "The cache is used if the flag is given."),
+    ("Only administrators can delete an index.", "Administrators can only delete an index."),
+    ("Tolls were abolished in 1999.", "Tolls were nearly abolished in 1999."),
+    ("Almost all tolls were abolished.", "All tolls were abolished."),
+]
+CLAUSES = [
+    ("Marsh led the trial in Oslo, and Quill analysed the data in Bergen.", "Marsh led the trial in Bergen."),
+    ("The bill was passed by the House but rejected by the Senate.", "The bill was passed by the Senate."),
+    ("The bill was passed by the House but rejected by the Senate.", "The bill was rejected by the House."),
+    ("The red wire carries 5 volts and the black wire carries 12 volts.", "The red wire carries 12 volts."),
+    ("Anna drew the plans and Boris built the model.", "Anna built the model."),
+    ("The first edition appeared in 1851 and the second in 1853.", "The second edition appeared in 1851."),
+    ("The king's brother ruled Norway.", "The king ruled Norway."),
+    ("The wife of the king ruled Norway.", "The king ruled Norway."),
+    ("Caesar defeated Pompey at Pharsalus.", "Caesar was defeated at Pharsalus."),
+]
+TAKEN_BACK = [
+    ("The company failed to deliver 200 engines on time.", "The company delivered 200 engines on time."),
+    ("The pilot avoided landing at Keflavik in the storm.", "The pilot landed at Keflavik in the storm."),
+    ("The council stopped funding the theatre in 2010.", "The council funded the theatre in 2010."),
+    ("The virus spreads through water rather than air.", "The virus spreads through air."),
+    ("The chest held lead instead of gold.", "The chest held gold."),
+    ("The fake painting was sold in Vienna.", "The painting was sold in Vienna."),
+    ("The attempted murder of the duke shocked Milan.", "The murder of the duke shocked Milan."),
+    ("The valve hardly ever leaks.", "The valve leaks."),
+    ("The treaty would have ended the war had it been signed.", "The treaty ended the war."),
+    ("The ministry denied that the dam leaks.", "The dam leaks."),
+    ("It is a myth that bats are blind.", "Bats are blind."),
+    ("The study failed to show that vitamin C prevents colds.", "Vitamin C prevents colds."),
+    ("Critics of the plan say that the dam leaks.", "The dam leaks."),
+    ("Until 1990 the museum was free of charge.", "The museum was free of charge."),
+    ("The claim that bats are blind is a myth.", "Bats are blind."),
+    ("Myth: Bats are blind.", "Bats are blind."),
+    ("Are bats blind? No.", "Bats are blind."),
+    ("Is aspirin safe for cats? No.", "Aspirin is safe for cats."),
+    ("Never do the following:\n\n- Run the server as root\n- Share the key", "- Run the server as root"),
+    ("Never do the following:\n\n- Run the server as root\n- Share the key", "Share the key"),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), NEGATION + SIGNS + FIGURES + SHORT_WORDS + CLAUSES + TAKEN_BACK)
+def test_what_turns_a_sentence_around_is_withheld(passage, claim):
+    assert verdict(passage, claim)[0] == "unsupported"
+
+
+HONEST = [
+    ("The lynx isn’t tame around people.", "The lynx isn't tame around people."),
+    ("The drug was never approved in Norway.", "The drug was not approved in Norway."),
+    ("The panel did not reach an agreement.", "The panel reached no agreement."),
+    ("The record low was -12 degrees in Oslo.", "The record low in Oslo was -12 degrees."),
+    ("The rule fires when size <= 5 holds.", "The rule fires when size ≤ 5 holds."),
+    ("Support rose by 3 percentage points in May.", "In May, support rose by 3 percentage points."),
+    ("It helped 62% of patients.", "It helped 62 percent of patients."),
+    ("Two of the three ships sank off Malta.", "Off Malta, two of the three ships sank."),
+    ("It opens at 10 a.m. and closes at 6 p.m. daily.", "It opens daily at 10 am and closes at 6 pm."),
+    ("Alice and Bob went home early.", "Alice went home early."),
+    ("The large and very old tower leans.", "The tower leans."),
+    ("Oslo, the capital of Norway, has a large, old port.", "Oslo has a port."),
+    ("The bridge opened in 1987.", "The bridge was opened in 1987."),
+    ("The train stopped at Oslo.", "The train stopped at Oslo."),
+    ("The company's revenue grew in 2020.", "The revenue of the company grew in 2020."),
+    ("In 1990 the museum was free of charge.", "The museum was free of charge."),
+    ("Do the following:\n\n- Run the server\n- Share the key", "- Run the server"),
+    ("Run the installer first.", "1. Run the installer first."),
+    ("Die alte Brücke ist nicht für Lastwagen gesperrt.", "Die Brücke ist nicht für Lastwagen gesperrt."),
+    ("Tolls were abolished in 1999.", "According to passage 1, tolls were abolished in 1999."),
+    ("Tolls were abolished in 1999.", "Answer: Tolls were abolished in 1999."),
+    ("It is not only cheap but also quick to build.", "It is cheap and quick to build."),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), HONEST)
+def test_what_says_the_same_passes(passage, claim):
+    assert verdict(passage, claim) == ("supported", None)
+
+
+def test_code_is_a_whole_line_of_its_passage_and_its_fence_names_a_language():
+    passage = "Run this:\n\n    limit=1000\n    rm -rf build\n\nNever run rm -rf / as root."
+    for code in ("limit=10", "rm -rf / as root", "limit=1000\nrm -rf /"):
+        assert verdict(passage, f"```\n{code}\n```") == ("unsupported", "code_not_exact")
+    assert verdict(passage, "```sh\nlimit=1000\n```")[0] == "supported"
+    assert verdict(passage, "```never-safe\nlimit=1000\n```")[0] == "unsupported"
+
+
+def test_a_number_before_a_sentence_is_an_item_s_in_english_and_an_ordinal_in_german():
+    assert verdict("Wir gewannen das 1. Spiel im Mai.", "2. Spiel gewannen wir im Mai.")[0] == "unsupported"
+
+
+@pytest.mark.parametrize("picture", ["❌", "👍", "🇳🇴", "🅈🄴🅂", "⠽⠑⠎", "✓"])
+def test_a_picture_may_say_yes_or_no_and_is_a_claim(picture):
+    assert verdict("Is it safe for cats? Nobody knows.", picture)[0] == "unsupported"
