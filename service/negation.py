@@ -163,7 +163,12 @@ def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str
 
 def _stemmed(text: str) -> tuple[list[str], list[str]]:
     words = [one.casefold().replace("\u2019", "'") for one in _TOKEN.findall(text)]
-    return words, Stemmer.Stemmer("english").stemWords(words)
+    return words, _stemmer().stemWords(words)
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Stemmer.Stemmer:
+    return Stemmer.Stemmer("english")
 
 
 def _following(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]:
