@@ -1,3 +1,4 @@
+# letters of many scripts
 """No image, HTML or foreign link is left, however it is written and wherever it is cut; ordinary text stays."""
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ TRICKS = [
     "mailto:me@evil.example",
     "www.evil.example/CANARY",
     "evil.example/steal?d=CANARY",
+    "пример.рф/steal?d=CANARY",
+    "éxample.example/steal?d=CANARY",
     "//evil.example/x",
     "[a](//evil.example/x)",
     "[a](/relative)",
