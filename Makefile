@@ -38,7 +38,7 @@ demo-llm: setup ## as run, with a small chat model of this machine writing the a
 	@coproc SERVER { exec $(BIN)/python -m benchmarks.local_model "$(MODEL)" 2> /dev/null; }; \
 		trap 'kill $$SERVER_PID' EXIT; read -r address <&"$${SERVER[0]}"; echo "the model is at $$address"; \
 		FOOTNOTE_GENERATOR=openai FOOTNOTE_GENERATOR_MODEL="qwen2.5-coder-$(MODEL)" FOOTNOTE_GENERATOR_BASE_URL="$$address" \
-		FOOTNOTE_GENERATOR_API_KEY=none FOOTNOTE_GENERATOR_GRAMMAR=gbnf FOOTNOTE_BUDGETS=false FOOTNOTE_GENERATOR_BETWEEN_MS=60000 \
+		FOOTNOTE_GENERATOR_API_KEY=none FOOTNOTE_GENERATOR_GRAMMAR=gbnf FOOTNOTE_QUOTE_WHEN_WITHHELD=true FOOTNOTE_BUDGETS=false FOOTNOTE_GENERATOR_BETWEEN_MS=60000 \
 		FOOTNOTE_EXAMPLE_QUESTION="$(EXAMPLE_QUESTION)" \
 		$(BIN)/footnote serve $(if $(INDEX),--index "$(INDEX)") $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 

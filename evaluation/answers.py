@@ -17,7 +17,7 @@ from evaluation.generations import Generations, Kept
 from evaluation.retrieval import question_of
 from evaluation.sets import QuestionSet, SetQuestion
 from evaluation.written import Recorder, emitted_claims, is_stand_in, written_claims
-from service.answer import answer
+from service.answer import QUOTED_INSTEAD, answer
 from service.budget import Deadline
 from service.contract import AnswerResponse, Result, Usage, fold
 from service.engine import Engine
@@ -123,7 +123,8 @@ class _Tally:
             self.measures[one.id] = quality(claims, one, relevant, self.judged_by)
             self.claims += len(claims)
             self.characters += len(response.answer)
-            self.characters_of_model += 0 if is_stand_in(response.usage) else len(response.answer)
+            quoted = is_stand_in(response.usage) or QUOTED_INSTEAD in response.degraded
+            self.characters_of_model += 0 if quoted else len(response.answer)
         self.by_question[one.id] = {
             "question": response.query_used,
             "answerable": answerable,

@@ -61,6 +61,9 @@ _SPARED = 0.5
 _LEFT = 0.8
 """And one that has only little after it."""
 
+QUOTED_INSTEAD = "generate: nothing that the model wrote could be verified; sentences of the passages instead"
+"""What `degraded` says where that is so, and the settings ask for it."""
+
 _FINISHES: Mapping[EndReason, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -175,6 +178,10 @@ async def _answer(  # noqa: C901, PLR0912  # it knows the order
         except ProviderError as error:
             reason = "provider_error"
             yield DegradedEvent(message=f"generate: {error}; the answer ends with what was verified")
+    if reason == "stop" and _quotes_instead(question, engine, usage) and composer.all_withheld():
+        yield DegradedEvent(message=QUOTED_INSTEAD)
+        async for event in _quoted(question, sources, evidence, engine, deadline, composer):
+            yield event
     outcome: dict[FinishReason, StageOutcome] = {"stop": "ok", "length": "degraded", "deadline": "timeout"}
     deadline.record("generate", engine.budgets.total_ms, started, outcome.get(reason, "failed"))
     if composer.supported:
@@ -184,6 +191,29 @@ async def _answer(  # noqa: C901, PLR0912  # it knows the order
             yield event
         finish: FinishReason = "abstained" if reason == "stop" else reason
         yield _finish(deadline, usage, finish, Abstention(reason="nothing_supported", score=round(score, 4)))
+
+
+def _quotes_instead(question: Question, engine: Engine, usage: Usage) -> bool:
+    """Whether sentences of the passages stand in for what was withheld; not for themselves."""
+    written_by, stand_in = (usage.provider, usage.model), engine.stand_in.usage
+    wanted = engine.quote_when_withheld and question.guardrail == "verified"
+    return wanted and written_by != (stand_in.provider, stand_in.model)
+
+
+async def _quoted(
+    question: Question,
+    sources: Sequence[Result],
+    evidence: Sequence[Evidence],
+    engine: Engine,
+    deadline: Deadline,
+    composer: Composer,
+) -> AsyncGenerator[PipelineEvent, None]:
+    """The stand-in's sentences, checked as all are; none more where the time for the answer is up."""
+    async with aclosing(engine.stand_in.generate(question.text, sources, evidence)) as text:
+        async for piece in text:
+            if isinstance(piece, str) and deadline.left_ms() != 0:
+                for event in composer.compose(*await _ground(piece, sources, engine, deadline)):
+                    yield event
 
 
 async def sources_of(question: Question, engine: Engine, deadline: Deadline) -> list[Result]:

@@ -54,6 +54,7 @@ ENGINE_PARTS = frozenset(
         "reranker",  # by its weights, in `identity`
         "rerank_by_default",  # with the question's own wish
         "generator",  # by its settings; where it is no fixed function of its sources, answers are not cached
+        "quote_when_withheld",  # then the answer is degraded, and not cached
         "stand_in",  # where it writes, the answer is degraded, and not cached
         "verifier",  # by its card, in `identity`
         "rewriter",  # what may be rewritten is not cached

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from service.adapters.prompt import REFUSAL
 from service.contract import Checks, Citation, PipelineEvent, Reason, Result, SentenceEvent, WithheldEvent
 from service.ground import Draft, Finding, Support, is_block, with_markers
 from service.harmless import acts, harmless, harmless_block
@@ -29,11 +30,14 @@ class Composer:
         self._answer = ""
         self._documents: set[str] = set()  # that the last supported sentence cites
         self.supported = 0
+        self.withheld = 0
+        self._refused = False
 
     def compose(self, draft: Draft, finding: Finding) -> list[PipelineEvent]:
         """The events of one sentence: itself, or that it was withheld (or both, where it is flagged)."""
         if not draft.claim:
             return []
+        self._refused = self._refused or draft.claim.startswith(REFUSAL.rstrip("."))
         finding = self._leaning(draft, finding)
         refused = finding.verdict in ("unsupported", "unchecked")
         reason: Reason = finding.reason or "not_supported"
@@ -62,6 +66,10 @@ class Composer:
             self._documents = documents
         return finding
 
+    def all_withheld(self) -> bool:
+        """Whether there were claims, none of them could be shown, and none was that the passages do not answer."""
+        return self.withheld > 0 and not self.supported and not self._refused
+
     def abstain(self) -> list[PipelineEvent]:
         """Say that nothing is answered, after whatever was said."""
         return [abstention_sentence(self._index, len(self._answer))]
@@ -70,6 +78,7 @@ class Composer:
         self, draft: Draft, reason: Reason, score: float, shown: SentenceEvent | None = None, text: str | None = None
     ) -> WithheldEvent:
         """Of a sentence that is shown all the same, or of one that takes a place of its own."""
+        self.withheld += 1
         index = self._index if shown is None else shown.index
         self._index += shown is None
         return WithheldEvent(index=index, reason=reason, score=round(score, 4), chars=len(draft.claim), text=text)

@@ -34,6 +34,7 @@ class Engine:
         rerank_weight: the reranker's in the final score, 0 to 1.
         generator: writes answers.
         stand_in: writes where a deadline nears before the generator's first word; at once.
+        quote_when_withheld: whether it writes, too, where nothing that the generator wrote was verified.
         verifier: the learned support scorer; None where sentences are checked by words and hard facts alone.
         rewriter: rewrites questions that rules cannot make stand for themselves; None: these are asked as they are.
         answer_passages: how many passages an answer may draw on.
@@ -60,6 +61,7 @@ class Engine:
     rerank_weight: float
     generator: Generator
     stand_in: Generator
+    quote_when_withheld: bool
     verifier: Verifier | None
     rewriter: Rewriter | None
     answer_passages: int

@@ -88,6 +88,11 @@ class ServiceSettings(IndexSettings):
         3, ge=1, le=50, description="of these, one document's at most while other documents have something"
     )
     guardrail: GuardrailMode = Field("verified", description="withhold unsupported sentences, or flag them")
+    quote_when_withheld: bool = Field(
+        default=False,
+        description="where nothing that a chat model wrote could be verified, answer with sentences of the passages"
+        " instead of abstaining; not where it said itself that they do not answer",
+    )
     rerank: bool = Field(default=False, description="rerank by default; needs a reranker")
     rerank_depth: int = Field(50, ge=1, le=100, description="candidates that are reranked at most")
     rerank_weight: float = Field(

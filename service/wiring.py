@@ -218,6 +218,7 @@ class Service:
             rerank_weight=settings.rerank_weight,
             generator=self._generator,
             stand_in=Extractive(),
+            quote_when_withheld=settings.quote_when_withheld,
             verifier=self._verifier,
             rewriter=self._rewriter,
             answer_passages=settings.answer_passages,

@@ -315,3 +315,32 @@ def test_sources_are_as_many_as_were_asked_for_and_citations_point_into_them(eve
     found = fold(events(asked.text, question=asked))
     assert [one.rank for one in found.sources] == list(range(1, wanted + 1))
     assert {one.passage_id for one in found.citations} <= {one.passage.id for one in found.sources}
+
+
+QUOTED = "sentences of the passages instead"
+
+
+@pytest.mark.parametrize(
+    ("written", "guardrail", "quoted"),
+    [
+        (["The otter sleeps nine hours a day [1]."], "verified", True),
+        (["The otter sleeps nine hours a day [1]."], "flagged", False),
+        (["The otter sleeps nine hours a day [1]. ", "The otter sleeps five hours a day [1]."], "verified", False),
+        (["The passages do not answer this."], "verified", False),
+        (["The otter flies [1]. ", "The passages do not answer this question. [1]"], "verified", False),
+        ([" "], "verified", False),
+    ],
+    ids=["a lie", "a lie that is shown", "a lie and a truth", "a refusal", "a lie and a refusal", "nothing"],
+)
+def test_where_nothing_written_is_verified_passages_are_quoted_on_request(folded, written, guardrail, quoted):
+    question = Question("r1", "how long does the otter sleep", top_k=5, guardrail=guardrail)
+    asked = {"question": question, "generator": Scripted(written)}
+    response = folded("", **asked, quote_when_withheld=True)
+    assert any(QUOTED in one for one in response.degraded) == quoted
+    if quoted:
+        assert "The otter sleeps five hours a day [1]." in response.answer
+        assert "nine" not in response.model_dump_json(exclude={"sources"})
+        assert (response.verdict, response.finish_reason) == ("partial", "stop")
+        assert [one.reason for one in response.withheld] == ["number_mismatch"]
+        withheld = folded("", **asked)
+        assert (withheld.verdict, withheld.degraded) == ("abstained", [])
