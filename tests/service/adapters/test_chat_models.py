@@ -162,7 +162,7 @@ def test_text_comes_as_it_is_written_and_then_what_it_took(provider, sources):
     *texts, ended = written(provider.model(provider.lines(["The otter ", "sleeps [1]", "."])), sources)
     assert texts == ["The otter ", "sleeps [1]", "."]
     assert isinstance(ended, Ended)
-    assert ended.reason == "tool_call"
+    assert ended.reason == "stop"
     assert ended.usage.model_dump() == {
         "provider": provider.name,
         "model": "m",
