@@ -348,7 +348,8 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
 
 def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
     """Whether the quote, or the line that introduces it, denies what the claim affirms, or the other way round."""
-    if denied_otherwise(plain(claim), spoken_of(claim, plain(quote)), source.language):
+    shown = plain(quote) if "(" in claim else spoken_of(claim, plain(quote))
+    if denied_otherwise(plain(claim), shown, source.language):
         return True
     unit = next((one for one in source.units if one.start == start), None)
     introduced = unit is not None and _introduced_as_not(source.text, unit, source)

@@ -39,6 +39,7 @@ _OF_ANY = re.compile(_UNSPACED)
 
 _NOT_ALONE = re.compile(r"\bnot (?:only|just|merely|simply)\b", re.IGNORECASE)
 """Denies nothing: what follows is so, and something else is too."""
+_ALONE = re.compile(r"\b(?:only|just|merely|simply)\b", re.IGNORECASE)
 
 _TOKEN = re.compile(r"n['\u2019]t\b|\bnon-|[^\W\d_]+?(?=n['\u2019]t\b)|[^\W_]+|[,;:.()]", re.IGNORECASE)
 _NEGATIONS = frozenset(
@@ -83,8 +84,8 @@ _LABELLED_FALSE = re.compile(
     r"\s*(?:[-*+•]\s+)?[\"'*_]*(?:myth|false|wrong|fiction|misconception|incorrect|bad|don['\u2019]t)[*_]*\s*[:–—-]",
     re.IGNORECASE,
 )
-_LIMITED = re.compile(r"\s*(?:until|till|before|prior to)\b", re.IGNORECASE)
-"""It was so until then."""
+_LIMITED = re.compile(r"\s*(?:until|till|before|prior to|if|unless|provided|assuming|suppose)\b", re.IGNORECASE)
+"""It was so until then, or is so only then."""
 _GOVERNED = re.compile(
     r"\b(?:of|for|by|with|without|from|to|than|like|unlike|against|about|between|among)\s+$", re.IGNORECASE
 )
@@ -107,7 +108,17 @@ def denied_otherwise(claim: str, quote: str, language: str = "english") -> bool:
     said, shown = negations(claim, language), negations(quote, language)
     if said % 2 != shown % 2 or bool(said) != bool(shown):
         return True
+    only, only_there = _alone(claim), _alone(quote)
+    if language == "english" and None not in (only, only_there) and only != only_there:
+        return True
     return language == "english" and said > 0 and _belong_otherwise(claim, quote)
+
+
+def _alone(text: str) -> bool | None:
+    """Whether a sentence says "only" of something, or "not only"; None where it says neither, or both."""
+    others = bool(_NOT_ALONE.search(text))
+    alone = bool(_ALONE.search(_NOT_ALONE.sub(" ", text)))
+    return None if others == alone else alone
 
 
 def denied_around(before: str, after: str, language: str = "english") -> bool:

@@ -18,6 +18,10 @@ def verdict(passage, claim, title="Page", analyzer=ANALYZER):
 
 
 NEGATION = [
+    ("It is not just a new doctor showing up.", "It is just a new doctor showing up."),
+    ("Tickets are only sold with the card.", "Tickets are not only sold with the card."),
+    ("It ended in May (though not the films and shows).", "It ended in May (though the films and shows)."),
+    ("If the guard is idle, and if the door is open, the alarm rings.", "If the door is open, the alarm rings."),
     ("The lynx isn’t tame around people.", "The lynx is tame around people."),
     ("The dog won’t attack strangers.", "The dog will attack strangers."),
     ("Neither the Senate nor the people supported the tribune.", "The Senate supported the tribune."),
