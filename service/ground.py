@@ -41,6 +41,7 @@ _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
+_WORD_OR_MARK = re.compile(r"\w+(?:[^\s\w]\w+)*|[^\s\w]")
 _CLOSERS = " \t\n\"')\u201d\u2019*_"
 _ASKS = ("?", "\uff1f", "\u061f")
 _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u00bb]+?)\s?[\"\u201d\u201c\u00bb]")
@@ -458,15 +459,22 @@ def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others
 
 
 def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
-    """Where `wanted` stands in `text` word for word, runs of white space being equal; None where it does not.
+    """Where `wanted` stands in `text` word for word; None where it does not. Runs of white space are equal, and those
+    beside a mark of punctuation are nothing, so that "was , as" is "was, as".
 
     Whole words only: "art" is not found in "party".
     """
-    words = _SPACE.split(wanted.strip())
-    if not words or not words[0] or " ".join(words) not in _on_one_line(text):
+    wanted = wanted.strip()
+    if not wanted or _SPACE.sub("", wanted) not in _without_space(text):
         return None
-    first = re.compile(r"\s+".join(map(re.escape, words)))
-    for match in first.finditer(text):
+    pattern, end, was_word = "", 0, False
+    for token in _WORD_OR_MARK.finditer(wanted):
+        is_word = token.group()[-1].isalnum()
+        if token.start():
+            pattern += r"\s+" if was_word and is_word and token.start() > end else r"\s*"
+        pattern += re.escape(token.group())
+        end, was_word = token.end(), is_word
+    for match in re.finditer(pattern, text):
         if not _in_a_word(text, match.start()) and not _in_a_word(text, match.end()):
             return match.span()
     return None
@@ -484,8 +492,8 @@ def _in_a_word(text: str, at: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _on_one_line(text: str) -> str:
-    return _SPACE.sub(" ", text)
+def _without_space(text: str) -> str:
+    return _SPACE.sub("", text)
 
 
 def with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

@@ -120,6 +120,11 @@ def test_what_turns_a_sentence_around_is_withheld(passage, claim):
 
 
 HONEST = [
+    (
+        "Furthermore , crops ( mostly cocoa ) went to the private sector .",
+        "Furthermore, crops (mostly cocoa) went to the private sector.",
+    ),
+    ("The value is 3 . 5 of them were lost .", "5 of them were lost."),
     ("The lynx isn’t tame around people.", "The lynx isn't tame around people."),
     ("The drug was never approved in Norway.", "The drug was not approved in Norway."),
     ("The panel did not reach an agreement.", "The panel reached no agreement."),

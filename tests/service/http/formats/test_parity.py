@@ -43,7 +43,7 @@ SAID = [
     "يستغرق الرد ١٤ يوما.",
     "```sh\n./install --prefix /usr/local\n```",
     "- A list item\n  with two lines",
-    'It says "so" & <so> \\ \x1f.',
+    'Page says "so" & <so> \\ \x1f.',
     "a",
 ]
 BREAK = Problem(type=KINDS["internal"].type, title="t", status=500, detail="broken", request_id="r1")
