@@ -218,7 +218,7 @@ def test_replacing_all_workers_under_load_fails_no_request(shared_index, tmp_pat
 @pytest.mark.slow
 def test_told_to_end_while_workers_are_replaced_it_ends(shared_index, tmp_path, until):
     """A successor that has not served yet leaves with the others."""
-    with serving(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=100) as one:
+    with serving(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=1_500) as one:
         one.tell(HUP)
         until(lambda: len(one.workers()) == 3, 30)
         one.tell(TERM)
