@@ -284,7 +284,7 @@ async def matrix(engine: Engine, each: int, deadline_ms: float) -> AsyncIterator
                     try:
                         yield await one(stage, fault, route, replace(engine, executor=executor), deadline_ms)
                     finally:
-                        executor.shutdown(wait=True)
+                        await asyncio.to_thread(executor.shutdown)  # the loop is watched for calls that block
 
 
 @contextmanager

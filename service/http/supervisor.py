@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 log = logging.getLogger("footnote.serve")
 
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+_TOLD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SIGNALS = {*_TOLD, signal.SIGCHLD}
 _TICK_S = 0.2
 _BACKOFF_S = 0.25  # after the first failed start; twice as much after each further one in a row
 _BACKOFF_S_MAX = 30.0
@@ -100,10 +102,14 @@ class Supervisor:
     _failed_starts: int = 0
     _ending: bool = False
     _parent_ends: tuple[int, int] = (-1, -1)
+    _caught: deque[int] = field(default_factory=deque)
 
     def run(self) -> int:
         """Until told to end, or nothing can be done any more; the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        # Threads that libraries began before take a signal, and its default ends the process, whenever this one is not
+        # waiting for it.
+        before = {sig: signal.signal(sig, lambda number, _: self._caught.append(number)) for sig in _TOLD}
         self._parent_ends = os.pipe()
         self._slots = [_Slot() for _ in range(self.count)]
         all_served = False
@@ -123,8 +129,12 @@ class Supervisor:
                     return 1
                 found = signal.sigtimedwait(_SIGNALS, _TICK_S)
                 if found is not None:
-                    self._signalled(found.si_signo)
+                    self._caught.append(found.si_signo)
+                while self._caught:
+                    self._signalled(self._caught.popleft())
         finally:
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
             self._kill_all()
             for fd in self._parent_ends:
                 os.close(fd)

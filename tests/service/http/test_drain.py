@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import importlib.util
 import json
@@ -224,6 +225,23 @@ def test_told_to_end_while_workers_are_replaced_it_ends(shared_index, tmp_path, 
         one.tell(TERM)
         assert one.ended() == 0
         assert "Traceback" not in one.log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sig", [HUP, TERM])
+def test_a_signal_that_a_thread_of_a_library_takes_is_obeyed_too(shared_index, tmp_path, until, sig):
+    """The system gives it to any thread that does not block it; its default would end the process where it stands."""
+    with serving(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=1_500) as one:
+        workers = one.workers()
+        others = [thread.id for thread in psutil.Process(one.pid).threads() if thread.id != one.pid]
+        if not others:
+            pytest.skip("no library began a thread")
+        assert ctypes.CDLL(None).tgkill(one.pid, others[0], int(sig)) == 0
+        if sig == HUP:
+            until(lambda: len(one.workers()) == 3, 30)
+            one.tell(TERM)
+        assert one.ended() == 0
+        assert not any(map(alive, workers))
 
 
 @pytest.mark.slow
