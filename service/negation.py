@@ -167,9 +167,9 @@ def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str
     words, stems = _stemmed(_NOT_ALONE.sub(" ", text))
     places = [at for at, word in enumerate(words) if word in _NEGATIONS]
     after = [_following(words, stems, at) for at in places]
-    verbs = [stems[at - 1] for at in places if at and words[at] == "no"]  # "reached no agreement"
+    before = [one for at in places for one in _preceding(words, stems, at)]  # "reached no", "the timeout is not"
     nearest = frozenset(one for found in after for one in found[:1])
-    return nearest, frozenset([*verbs, *(one for found in after for one in found)]), frozenset(stems)
+    return nearest, frozenset([*before, *(one for found in after for one in found)]), frozenset(stems)
 
 
 def _stemmed(text: str) -> tuple[list[str], list[str]]:
@@ -191,6 +191,16 @@ def _following(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]
         if following.isalnum() and following not in _PASSED_OVER and following not in _NEGATIONS:
             found.append(stem)
     return found
+
+
+def _preceding(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]:
+    """The stem of the last word of substance before a negation, in its clause."""
+    for word, stem in zip(reversed(words[:at]), reversed(stems[:at]), strict=True):
+        if word in ",;:.()" or word in _NEGATIONS:
+            return []
+        if word.isalnum() and word not in _PASSED_OVER:
+            return [stem]
+    return []
 
 
 def loses_what_governs(claim: str, quote: str) -> bool:

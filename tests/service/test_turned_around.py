@@ -120,6 +120,7 @@ def test_what_turns_a_sentence_around_is_withheld(passage, claim):
 
 
 HONEST = [
+    ("If the timeout is not set, requests are cancelled.", "If no timeout is set, requests are cancelled."),
     (
         "Furthermore , crops ( mostly cocoa ) went to the private sector .",
         "Furthermore, crops (mostly cocoa) went to the private sector.",
