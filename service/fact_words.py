@@ -39,7 +39,7 @@ ORDINALS = {
     )
 }
 POINTS = re.compile(r"\b(?:percentage|%)[ -]points?\b", re.IGNORECASE)
-HALF_DAY = re.compile(r"(?<=\d)\s?([ap])(?:\.\s?m\b\.?|m\b)", re.IGNORECASE)
+HALF_DAY = re.compile(r"(\d)\s?([apAP])(?:\.\s?[mM]\b\.?|[mM]\b)")
 ORDINAL = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b")
 SECONDS = re.compile(r"(?:\d|\b(?:a|per|one|each|every|this))[ -]second\b|^(?:first|second|third),")
 """Where it is a time, or numbers what is said and not what is spoken of."""

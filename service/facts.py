@@ -155,7 +155,8 @@ def plain(text: str) -> str:
     """The text with apostrophes, dates, percentages, and numbers in words or with separators in one form each."""
     text = text.replace("\u2019", "'").replace("\u02bc", "'")
     text = ISO_DATE.sub(_spelled_date, text)
-    text = HALF_DAY.sub(lambda match: f" {match.group(1).lower()}m", POINTS.sub("pp", text))
+    text = POINTS.sub("pp", text) if "oint" in text else text
+    text = HALF_DAY.sub(lambda match: f"{match.group(1)} {match.group(2).lower()}m", text)
     text = MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = SEPARATED.sub(lambda match: match.group().replace(",", ""), text)
     text = re.sub(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)", lambda match: "%" if match.group().strip() else "", text)

@@ -465,7 +465,7 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
     Whole words only: "art" is not found in "party".
     """
     wanted = wanted.strip()
-    if not wanted or _SPACE.sub("", wanted) not in _without_space(text):
+    if not wanted or _without_space(wanted) not in _without_space(text):
         return None
     pattern, end, was_word = "", 0, False
     for token in _WORD_OR_MARK.finditer(wanted):
@@ -491,7 +491,7 @@ def _in_a_word(text: str, at: int) -> bool:
     return over_left or (before[-1].isalpha() and after[0] == "-" and after[1:].isalpha())
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _without_space(text: str) -> str:
     return _SPACE.sub("", text)
 

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 _TOKEN = re.compile(r"\d{2,4}s\b|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019_-]?[^\W\d_]+)*|[,;]")
 _SIDES_ALIKE = frozenset(
@@ -29,12 +30,17 @@ _BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
 
 def tokens(text: str) -> list[str]:
     """The text's words, numbers and commas, as they are compared: without case."""
-    return [_bare(one) for one in _TOKEN.findall(text.casefold())]
+    return list(_tokens(text.casefold()))
 
 
 def cased_tokens(text: str) -> list[str]:
     """As `tokens`, one for one, in the text's own case."""
-    return [_bare(one) for one in _TOKEN.findall(text)]
+    return list(_tokens(text))
+
+
+@lru_cache(maxsize=512)
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(_bare(one) for one in _TOKEN.findall(text))
 
 
 def _bare(one: str) -> str:
@@ -80,8 +86,14 @@ def exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
 
 def changed(claim: Sequence[str], quote: Sequence[str]) -> list[tuple[slice, slice]]:
     """Stretches of the claim, and of the quote, where one has something else; either may be empty. Both are tokens."""
+    return list(_changed(tuple(claim), tuple(quote)))
+
+
+@lru_cache(maxsize=512)
+def _changed(claim: tuple[str, ...], quote: tuple[str, ...]) -> tuple[tuple[slice, slice], ...]:
+    """Several checks ask of the same pair."""
     pairs = difflib.SequenceMatcher(None, quote, claim, autojunk=False).get_opcodes()
-    return [(slice(c1, c2), slice(q1, q2)) for kind, q1, q2, c1, c2 in pairs if kind != "equal"]
+    return tuple((slice(c1, c2), slice(q1, q2)) for kind, q1, q2, c1, c2 in pairs if kind != "equal")
 
 
 def crossed(claim: Sequence[str], quote: Sequence[str]) -> bool:
