@@ -39,6 +39,7 @@ _ORDINAL = re.compile(  # "am 12. Oktober", "im 19. Jahrhundert"
     r"\d{1,2}\.\s*$",
     re.IGNORECASE,
 )
+_ABBREVIATION_CHARS = 24  # before a full stop that are looked at: an article and a number, or an abbreviation
 _ORDINALS_IN = frozenset(["de", "lb"])
 _HOLD_CHARS = 2  # of the next sentence that must be seen before the one before it is final
 _SETTLED_CHARS = 6  # of the next sentence, by which it is known whether it is one
@@ -125,7 +126,9 @@ def _boundaries(prose: str, language: str) -> list[tuple[int, int]]:
     for found in sentencex.get_sentence_boundaries(language, masked):
         start, end = found["start_index"], found["end_index"]
         piece = masked[start:end].strip()  # only markers or space: they close the sentence before
-        if spans and (not piece or _goes_on(masked[spans[-1][0] : start], piece, language)):
+        if spans and (
+            not piece or _goes_on(masked[max(spans[-1][0], start - _ABBREVIATION_CHARS) : start], piece, language)
+        ):
             spans[-1] = (spans[-1][0], end)
         else:
             spans.append((start, end))
