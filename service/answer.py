@@ -37,7 +37,7 @@ from service.engine import Engine
 from service.evidence import Evidence, language_of, rank_sentences, signals, sufficiency
 from service.explain import CandidateScores, Trace, candidates, why
 from service.feedback import PASSAGES, dense_again, lexical_again
-from service.ground import Draft, Finding, check, parse
+from service.ground import Draft, Finding, check, parse, prepare
 from service.legs import BROKEN, Candidates, LegResults, ask_legs, candidates_of
 from service.question import Question
 from service.rerank import AnytimeReranker
@@ -158,6 +158,8 @@ async def _answer(  # noqa: C901, PLR0912  # it knows the order
         yield _finish(deadline, usage, "abstained", Abstention(reason="insufficient_evidence", score=rounded))
         return
 
+    if not _is_stand_in(engine.generator.usage, engine):  # a model takes its time, in which this is done
+        engine.executor.submit(prepare, sources, engine.analyzer)
     composer = Composer(question, sources)
     reason: FinishReason = "stop"
     started = deadline.clock()
@@ -195,9 +197,12 @@ async def _answer(  # noqa: C901, PLR0912  # it knows the order
 
 def _quotes_instead(question: Question, engine: Engine, usage: Usage) -> bool:
     """Whether sentences of the passages stand in for what was withheld; not for themselves."""
-    written_by, stand_in = (usage.provider, usage.model), engine.stand_in.usage
-    wanted = engine.quote_when_withheld and question.guardrail == "verified"
-    return wanted and written_by != (stand_in.provider, stand_in.model)
+    return engine.quote_when_withheld and question.guardrail == "verified" and not _is_stand_in(usage, engine)
+
+
+def _is_stand_in(usage: Usage, engine: Engine) -> bool:
+    built_in = engine.stand_in.usage
+    return (usage.provider, usage.model) == (built_in.provider, built_in.model)
 
 
 async def _quoted(

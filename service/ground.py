@@ -32,6 +32,8 @@ from store.detection import iso_639
 COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
 
+_TEXTS_KEPT = 256  # looked at once for all sentences of some fifty answers at the same time
+
 REPAIRS_MAX = 1
 """Sources that a sentence does not cite, but that the learned scorer is asked about, those that share most words first:
 more would take longer than a sentence may.
@@ -161,6 +163,16 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     return Finding("unsupported", _reason(draft, known, cited, others), (), best)
 
 
+def prepare(sources: Sequence[Result], analyzer: Analyzer) -> None:
+    """Look at the sources as every check will, so that the first one does not have to: done while the model thinks.
+    Kept by their texts; some milliseconds.
+    """
+    for one in sources:
+        own = analyzer.of(one.passage.text)
+        _terms_of(one.passage.text, own)
+        _compared_windows(one.passage.text, own)
+
+
 def is_block(claim: str) -> bool:
     """Whether a unit is a fenced block of code."""
     return _FENCE_OPENS.match(claim) is not None
@@ -201,12 +213,12 @@ def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
     ]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_TEXTS_KEPT)
 def _terms_of(text: str, analyzer: Analyzer) -> frozenset[str]:
     return frozenset(analyzer.terms(text))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_TEXTS_KEPT)
 def _units_of(text: str, language: str) -> tuple[Unit, ...]:
     """The text's sentences: rows, items and brackets, which stay whole where they are shown, at their full stops."""
     found = units(text, language=iso_639(language))
@@ -422,7 +434,7 @@ def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_TEXTS_KEPT)
 def _compared_windows(text: str, analyzer: Analyzer) -> tuple[tuple[int, int, frozenset[str]], ...]:
     """The windows of a text with their terms: the sentences of one answer are compared with the same few texts."""
     return tuple(
