@@ -13,7 +13,7 @@ from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
 from service.facts import in_digits, measures, plain, spoken_of, stem
 from service.negation import loses_what_governs
 from service.symbols import differ
-from service.word_order import cased_tokens, changed, crossed, tokens
+from service.word_order import cased_tokens, changed, crossed, made_passive, tokens
 
 _NO_NOUNS = frozenset(
     listed(
@@ -30,14 +30,6 @@ _HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|pract
 _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
 _POSSESSED = re.compile(r"\b(\w+)'s? (\w+) (\w+)\b")
 _ERA = re.compile(r"(\d+) ?(?:BCE?|B\.C\.|v\. ?Chr)")
-_BE = frozenset(listed("is are was were been being be"))
-_VERB_CHARS_MIN = 4
-_NO_OBJECT = frozenset(
-    listed(
-        "in on at to by for from with and or but as when while after before until since during into onto over under "
-        "through out up down off away again early late that than because if so too well between among near around"
-    )
-)
 _CONTRASTS = tuple(
     frozenset(listed(words))
     for words in ("by to from", "from into", "in before after since until", "if unless", "with before after")
@@ -67,7 +59,7 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
         return "scope_mismatch"
     if _UNREAL.search(quote) and not _UNREAL.search(claim):
         return "modality_mismatch"
-    if crossed(cased_tokens(claim), cased_tokens(quote)) or _made_passive(claim, quote):
+    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(tokens(claim), tokens(quote)):
         return "order_mismatch"
     hedged, hedged_there = _hedged(claim), _hedged(quote)
     said, shown = tokens(claim), tokens(quote)
@@ -90,21 +82,6 @@ def _loses_possession(claim: str, quote: str) -> bool:
         f" {owned} " not in f" {claim} " and re.search(rf"\b{re.escape(owner)}\s+{re.escape(does)}\b", claim)
         for owner, owned, does in _POSSESSED.findall(quote.casefold())
     )
-
-
-def _made_passive(claim: str, quote: str) -> bool:
-    """Whether what did something to somebody has it done to itself: "A defeated B", "A was defeated"."""
-    said, shown = tokens(claim), tokens(quote)
-    for at in range(2, len(said)):
-        verb = said[at]
-        if said[at - 1] not in _BE or len(verb) < _VERB_CHARS_MIN or shown.count(verb) != 1:
-            continue
-        there = shown.index(verb)
-        subject, following = said[at - 2], shown[there + 1 : there + 2]
-        active = there > 0 and shown[there - 1] == subject
-        if active and following and following[0].isalpha() and following[0] not in _NO_OBJECT and "by" not in said:
-            return True
-    return False
 
 
 def _objects(words: list[str]) -> dict[str, set[str]]:

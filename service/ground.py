@@ -277,8 +277,7 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
     part = len(around) == 1 and around[0].kind in ("prose", "item")
     whole = text[around[0].start : around[0].end] if part else claim
     if len(_SPACE.sub(" ", whole)) > len(_SPACE.sub(" ", claim)) + _STOPS_MAX:
-        reason = conflict(claim, whole, source.header) or figures_conflict(claim, whole)
-        reason = reason or wording_conflict(claim, whole)
+        reason = _said_otherwise(claim, whole, source)
         if reason is not None:
             return _Judged(number, None, 1.0, reason)
     return _Judged(number, Support(number, *found, 1.0), 1.0)
@@ -344,7 +343,7 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     if best is None or best.score < COVERAGE_MIN:
         return _Judged(number, None, 0.0 if best is None else best.score)
     quote = text[best.start : best.end]
-    reason = conflict(claim, quote, source.header) or figures_conflict(claim, quote) or wording_conflict(claim, quote)
+    reason = _said_otherwise(claim, quote, source)
     if reason is None and _is_denied(claim, quote, best.start, source):
         reason = "negation_mismatch"
     if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
@@ -357,6 +356,11 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     if reason is None:
         reason = _grafted(claim, quote, source, analyzer)
     return _Judged(number, None if reason or new else best, best.score, reason or "not_supported")
+
+
+def _said_otherwise(claim: str, quote: str, source: _Source) -> Reason | None:
+    """What a claim of much the same words says otherwise than the quote; None: nothing."""
+    return conflict(claim, quote, source.header) or figures_conflict(claim, quote) or wording_conflict(claim, quote)
 
 
 def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-import Stemmer
+from service.facts import stem
 
 _ENGLISH = r"\b(?:not|no|never|none|neither|nor|nobody|nothing|nowhere|cannot|without)\b|n['\u2019]t\b|\bnon-(?=\w)"
 _OTHERS = {
@@ -53,11 +53,12 @@ _PASSED_OVER = frozenset(
     """.split()  # noqa: SIM905  # a list of words
 )
 _TAKING_BACK = frozenset(
-    Stemmer.Stemmer("english").stemWords(
+    map(
+        stem,
         """
         failed refused avoided stopped ceased halted quit ended cancelled prevented denied doubted disproved attempted
         tried fake pretended hardly alleged unlike
-        """.split()  # noqa: SIM905  # a list of words
+        """.split(),  # noqa: SIM905  # a list of words
     )
 )
 _TAKING_BACK_PAIRS = frozenset([("rather", "than"), ("instead", "of"), ("replica", "of"), ("far", "from")])
@@ -174,32 +175,27 @@ def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str
 
 def _stemmed(text: str) -> tuple[list[str], list[str]]:
     words = [one.casefold().replace("\u2019", "'") for one in _TOKEN.findall(text)]
-    return words, _stemmer().stemWords(words)
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> Stemmer.Stemmer:
-    return Stemmer.Stemmer("english")
+    return words, list(map(stem, words))
 
 
 def _following(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]:
     """The stems of the words of substance that follow, as far as a negation or its like reaches."""
     found: list[str] = []
-    for following, stem in zip(words[at + 1 :], stems[at + 1 :], strict=True):
+    for following, stemmed in zip(words[at + 1 :], stems[at + 1 :], strict=True):
         if len(found) == _REACH or (found and following in ",;:.()"):
             break
         if following.isalnum() and following not in _PASSED_OVER and following not in _NEGATIONS:
-            found.append(stem)
+            found.append(stemmed)
     return found
 
 
 def _preceding(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]:
     """The stem of the last word of substance before a negation, in its clause."""
-    for word, stem in zip(reversed(words[:at]), reversed(stems[:at]), strict=True):
+    for word, stemmed in zip(reversed(words[:at]), reversed(stems[:at]), strict=True):
         if word in ",;:.()" or word in _NEGATIONS:
             return []
         if word.isalnum() and word not in _PASSED_OVER:
-            return [stem]
+            return [stemmed]
     return []
 
 

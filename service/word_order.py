@@ -26,6 +26,13 @@ _CLAUSE_WORDS = 2
 """Words from which a part of a sentence that stands beside "and" may be a clause's and not one of two adjectives."""
 _AGENT = "by"
 _BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
+_NO_OBJECT = frozenset(
+    """
+    in on at to by for from with and or but as when while after before until since during into onto over under through
+    out up down off away again early late that than because if so too well between among near around
+    """.split()  # noqa: SIM905  # a list of words
+)
+"""What may follow a verb that has no object."""
 
 
 def tokens(text: str) -> list[str]:
@@ -139,6 +146,20 @@ def _taken_from_beyond(said: Sequence[str], shown: Sequence[str], here: slice, t
         return False
     low, high = sorted((shown.index(new), there.start))
     return bool(_JOINTS.intersection(shown[low:high]))
+
+
+def made_passive(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """Whether what did something to somebody has it done to itself: "A defeated B", "A was defeated"."""
+    for at in range(2, len(claim)):
+        verb = claim[at]
+        if claim[at - 1] not in _BE or len(verb) < _TELLING_CHARS_MIN or quote.count(verb) != 1:
+            continue
+        there = quote.index(verb)
+        subject, following = claim[at - 2], quote[there + 1 : there + 2]
+        active = there > 0 and quote[there - 1] == subject
+        if active and following and following[0].isalpha() and following[0] not in _NO_OBJECT and "by" not in claim:
+            return True
+    return False
 
 
 def neighbours_exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
