@@ -45,6 +45,7 @@ _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!
 _SPACE = re.compile(r"\s+")
 _WORD_OR_MARK = re.compile(r"\w+(?:[^\s\w]\w+)*|[^\s\w]")
 _CLOSERS = " \t\n\"')\u201d\u2019*_"
+_SIGNS = "-+\u2212\u00b1"
 _ASKS = ("?", "\uff1f", "\u061f")
 _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u00bb]+?)\s?[\"\u201d\u201c\u00bb]")
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
@@ -497,11 +498,11 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
 
 
 def _in_a_word(text: str, at: int) -> bool:
-    """Whether a word goes on at a place, over a hyphen too: "toxic" is not what "non-toxic" says."""
+    """Whether a word goes on at a place, over a hyphen too: "toxic" is not what "non-toxic" says, nor 12 what -12."""
     before, after = text[max(at - 2, 0) : at], text[at : at + 2]
     if not before or not after:
         return False
-    if before[-1].isalnum() and after[0].isalnum():
+    if (before[-1].isalnum() and after[0].isalnum()) or (before[-1] in _SIGNS and after[0].isdigit()):
         return True
     over_left = before[-1] == "-" and before[0].isalnum() and len(before) == 2 and after[0].isalpha()
     return over_left or (before[-1].isalpha() and after[0] == "-" and after[1:].isalpha())

@@ -39,6 +39,7 @@ NEGATION = [
     ("Le pont n’est pas ouvert au public.", "Le pont est ouvert au public."),
 ]
 SIGNS = [
+    ("-12 degrees was the record low.", "12 degrees was the record low."),
     ("The record low was -12 degrees in Oslo.", "The record low was 12 degrees in Oslo."),
     ("The record was 12 degrees in Oslo.", "The record was -12 degrees in Oslo."),
     ("The balance is −300 euros.", "The balance is 300 euros."),
