@@ -21,9 +21,10 @@ from pathlib import Path
 from benchmarks.lie_kinds import HONEST, LIES, Kind, Place
 from benchmarks.passages import Text, passages, sources
 from service.contract import Result
-from service.ground import Draft, Finding, check, find_ignoring_space
+from service.ground import Draft, Finding, check
 from service.sentences import units
 from service.settings import ServiceSettings
+from service.verbatim import find_ignoring_space
 from service.verifier import Verifier
 from service.wiring import verifier_of
 from store.analyzer import Analyzer

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from service.adapters.prompt import REFUSAL
 from service.contract import Checks, Citation, PipelineEvent, Reason, Result, SentenceEvent, WithheldEvent
-from service.ground import Draft, Finding, Support, is_block, with_markers
+from service.ground import Draft, Finding, Support, is_block
 from service.harmless import acts, harmless, harmless_block
 from service.question import Question
 from service.sentences import stands_for_another
@@ -47,7 +47,7 @@ class Composer:
             url for one in finding.supports if (url := self._sources[one.source - 1].document.url) is not None
         )
         written = harmless_block(draft.claim) if is_block(draft.claim) else harmless(draft.claim, linked)
-        if acts(self._answer + _laid_out(draft, with_markers(written, [1] * len(finding.supports))[0]), linked):
+        if acts(self._answer + _laid_out(draft, _with_markers(written, [1] * len(finding.supports))[0]), linked):
             return [self._withheld(draft, "unsafe_markup", finding.score)]
         self._linked = linked
         self.supported += finding.verdict == "supported"
@@ -85,7 +85,7 @@ class Composer:
 
     def _sentence(self, draft: Draft, written: str, finding: Finding) -> SentenceEvent:
         numbers = [self._marker(support.source) for support in finding.supports]
-        body, places = with_markers(written, numbers)
+        body, places = _with_markers(written, numbers)
         start = len(self._answer)
         citations = [
             self._citation(support, number, start, len(body), place)
@@ -141,3 +141,21 @@ def abstention_sentence(index: int = 0, start: int = 0) -> SentenceEvent:
     """Says that nothing is answered."""
     end = start + len(ABSTENTION_TEXT)
     return SentenceEvent(index=index, text=ABSTENTION_TEXT, start=start, end=end, verdict="no_claim", citations=[])
+
+
+def _with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+    """The claim with ` [n]` for each marker put before its last punctuation, and where each marker stands in it."""
+    cut = len(claim)
+    spans: list[tuple[int, int]] = []
+    if claim.rstrip("`~").endswith("\n") or "\n" in claim:  # a block: markers on a line of their own
+        text = claim + "\n"
+    else:
+        while cut > 0 and claim[cut - 1] in ".!?…。！？":  # noqa: RUF001
+            cut -= 1
+        text = claim[:cut]
+    for marker in markers:
+        piece = f" [{marker}]" if not text.endswith("\n") else f"[{marker}]"
+        begin = len(text) + (1 if piece.startswith(" ") else 0)
+        text += piece
+        spans.append((begin, len(text)))
+    return text + claim[cut:], spans

@@ -22,6 +22,7 @@ from service.framing import no_claim_reason
 from service.harmless import CODE_LANGUAGES
 from service.negation import denied_around, denied_otherwise, introduces_what_is_not, labelled_false
 from service.sentences import Unit, refers_back, units
+from service.verbatim import find_ignoring_space, whole_lines
 from service.verifier import Verifier
 from service.windows import likeliest
 from service.word_order import changed, tokens
@@ -43,9 +44,7 @@ _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
 _SPACE = re.compile(r"\s+")
-_WORD_OR_MARK = re.compile(r"\w+(?:[^\s\w]\w+)*|[^\s\w]")
 _CLOSERS = " \t\n\"')\u201d\u2019*_"
-_SIGNS = "-+\u2212\u00b1"
 _ASKS = ("?", "\uff1f", "\u061f")
 _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u00bb]+?)\s?[\"\u201d\u201c\u00bb]")
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
@@ -239,7 +238,7 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
     text = source.text
     if is_block(claim):
         code = _FENCE.match(claim)
-        lines = None if code is None or not code.group(1).strip() else _whole_lines(code.group(1), text)
+        lines = None if code is None or not code.group(1).strip() else whole_lines(text, code.group(1))
         if lines is not None:
             return _Judged(number, Support(number, *lines, 1.0), 1.0)
         return _Judged(number, None, 0.0, "code_not_exact")
@@ -282,12 +281,6 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
         if reason is not None:
             return _Judged(number, None, 1.0, reason)
     return _Judged(number, Support(number, *found, 1.0), 1.0)
-
-
-def _whole_lines(code: str, text: str) -> tuple[int, int] | None:
-    """Where code stands in a text as whole lines, or between backticks."""
-    found = re.search(rf"(?:(?<=`)|(?<![^\n])[ \t]*){re.escape(code.strip())}(?=`|[ \t]*(?:\n|\Z))", text)
-    return None if found is None else (found.end() - len(code.strip()), found.end())
 
 
 def _introduced_as_not(text: str, unit: Unit, source: _Source) -> bool:
@@ -473,59 +466,3 @@ def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others
     if nearest is not None and nearest.reason != "not_supported":
         return nearest.reason
     return "not_supported" if draft.markers else "no_citation"
-
-
-def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
-    """Where `wanted` stands in `text` word for word; None where it does not. Runs of white space are equal, and those
-    beside a mark of punctuation are nothing, so that "was , as" is "was, as".
-
-    Whole words only: "art" is not found in "party".
-    """
-    wanted = wanted.strip()
-    if not wanted or _without_space(wanted) not in _without_space(text):
-        return None
-    pattern, end, was_word = "", 0, False
-    for token in _WORD_OR_MARK.finditer(wanted):
-        is_word = token.group()[-1].isalnum()
-        if token.start():
-            pattern += r"\s+" if was_word and is_word and token.start() > end else r"\s*"
-        pattern += re.escape(token.group())
-        end, was_word = token.end(), is_word
-    for match in re.finditer(pattern, text):
-        if not _in_a_word(text, match.start()) and not _in_a_word(text, match.end()):
-            return match.span()
-    return None
-
-
-def _in_a_word(text: str, at: int) -> bool:
-    """Whether a word goes on at a place, over a hyphen too: "toxic" is not what "non-toxic" says, nor 12 what -12."""
-    before, after = text[max(at - 2, 0) : at], text[at : at + 2]
-    if not before or not after:
-        return False
-    if (before[-1].isalnum() and after[0].isalnum()) or (before[-1] in _SIGNS and after[0].isdigit()):
-        return True
-    over_left = before[-1] == "-" and before[0].isalnum() and len(before) == 2 and after[0].isalpha()
-    return over_left or (before[-1].isalpha() and after[0] == "-" and after[1:].isalpha())
-
-
-@lru_cache(maxsize=256)
-def _without_space(text: str) -> str:
-    return _SPACE.sub("", text)
-
-
-def with_markers(claim: str, markers: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
-    """The claim with ` [n]` for each marker put before its last punctuation, and where each marker stands in it."""
-    cut = len(claim)
-    spans: list[tuple[int, int]] = []
-    if claim.rstrip("`~").endswith("\n") or "\n" in claim:  # a block: markers on a line of their own
-        text = claim + "\n"
-    else:
-        while cut > 0 and claim[cut - 1] in ".!?…。！？":  # noqa: RUF001
-            cut -= 1
-        text = claim[:cut]
-    for marker in markers:
-        piece = f" [{marker}]" if not text.endswith("\n") else f"[{marker}]"
-        begin = len(text) + (1 if piece.startswith(" ") else 0)
-        text += piece
-        spans.append((begin, len(text)))
-    return text + claim[cut:], spans
