@@ -52,12 +52,16 @@ SLOW_S = 0.4
 ASKED = "How long does the heron of lake 3 sleep in winter?"
 
 
+class BrokenError(Exception):
+    """As native libraries raise them: a subclass of nothing that one would think of."""
+
+
 @dataclass(slots=True)
 class Trouble:
     """What one part does instead of its work; `release` lets threads go that hang."""
 
     fault: Fault
-    error: Exception = field(default_factory=lambda: RuntimeError("broken"))
+    error: Exception = field(default_factory=lambda: BrokenError("broken"))
     release: threading.Event = field(default_factory=threading.Event)
 
     def block(self) -> None:

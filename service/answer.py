@@ -38,7 +38,7 @@ from service.evidence import Evidence, language_of, rank_sentences, signals, suf
 from service.explain import CandidateScores, Trace, candidates, why
 from service.feedback import PASSAGES, dense_again, lexical_again
 from service.ground import Draft, Finding, check, parse, prepare
-from service.legs import BROKEN, Candidates, LegResults, ask_legs, candidates_of
+from service.legs import Candidates, LegResults, ask_legs, candidates_of
 from service.question import Question
 from service.rerank import AnytimeReranker
 from service.rewrite import admitted
@@ -123,7 +123,7 @@ def answer(question: Question, engine: Engine, deadline: Deadline) -> AsyncGener
     key = None if engine.answers is None else cache_key("answer", question, engine)
     if engine.answers is None or key is None:
         return work()
-    return engine.answers.through(key, engine, question.request_id, deadline, work)
+    return engine.answers.through(key, engine, question.request_id, deadline, work, engine.generator.usage)
 
 
 async def _answer(  # noqa: C901, PLR0912  # it knows the order
@@ -238,7 +238,7 @@ async def _results_for_answer(
 
 def _chosen(results: Sequence[Result], question: Question, engine: Engine) -> list[Result]:
     count = min(question.top_k, engine.answer_passages)
-    return context(results, count, engine.document_passages, engine.analyzer)
+    return context(results[:CONTEXT_DEPTH], count, engine.document_passages, engine.analyzer)
 
 
 async def _rewritten(
@@ -328,8 +328,10 @@ async def _fuse(
                 best = [(key, fused[key]) for key in order[:PASSAGES]]
                 again = await _second_look(question, engine, legs, found, best)
                 fused, order = _ranked(engine, legs, *again, position)
-    except (TimeoutError, *BROKEN) as error:
+    except Exception as error:  # noqa: BLE001  # whatever a part raises, the legs' own order is there
         outcome = "timeout" if isinstance(error, TimeoutError) else "failed"
+        if outcome == "failed":
+            _LOG.warning("what the legs found cannot be looked at again", exc_info=error)
         why = "" if isinstance(error, TimeoutError) else f"{type(error).__name__}; "
         degraded.append(f"fuse: {why}{fallback}")
         fused, order = _ranked(engine, legs, dense, lexical, position)
@@ -387,7 +389,7 @@ async def _rerank(
     try:
         async with asyncio.timeout(_seconds(allowed)):
             stored = await engine.snapshot.passages(candidates, question.principals)
-    except (TimeoutError, *BROKEN):
+    except Exception:  # noqa: BLE001  # likewise
         stored = {}
     texts = {key: _reranked_text(stored[key]) for key in candidates if key in stored}
     ends = None if allowed is None else started + allowed / 1000
@@ -448,7 +450,7 @@ async def _weigh(
         try:
             async with asyncio.timeout(_seconds(deadline.allow_ms(engine.budgets.first_sentence_ms, share=_SPARED))):
                 ranked = await ranking(encoder)
-        except (TimeoutError, *BROKEN) as error:
+        except Exception as error:  # noqa: BLE001  # whatever an encoder raises
             _LOG.warning("sentences are ranked by words alone", exc_info=error)
             told.append(f"evidence: {type(error).__name__}; sentences are weighed by words alone")
             ranked = await ranking(None)
@@ -458,7 +460,7 @@ async def _weigh(
         evidence, score = await deadline.stage("evidence", engine.budgets.first_sentence_ms, work())
     except StageOverrun as overrun:
         return [], None, [*told, f"evidence: {overrun}; nothing is answered unweighed"]
-    except BROKEN as error:
+    except Exception as error:  # noqa: BLE001  # likewise
         _LOG.warning("evidence cannot be weighed", exc_info=error)
         return [], None, [*told, f"evidence: {type(error).__name__}; nothing is answered unweighed"]
     return evidence, score, told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,8 +18,7 @@ from store.vectors import inner_products
 
 T = TypeVar("T")
 
-BROKEN = (FootnoteError, OSError, RuntimeError, ValueError)
-"""What a part that does not work may raise."""
+_LOG = logging.getLogger("footnote.retrieval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ async def ask_legs(
         return await deadline.stage("lexical", budgets.lexical_ms, work)
 
     if question.mode == "dense":
-        return LegResults(_scores(await dense()), None, vector, [])
+        return LegResults(_scores(await _typed("dense", dense)), None, vector, [])
     if question.mode == "lexical":
-        return LegResults(None, _scores(await lexical()), None, [])
-    found_dense, found_lexical = await asyncio.gather(_caught(dense), _caught(lexical))
+        return LegResults(None, _scores(await _typed("lexical", lexical)), None, [])
+    found_dense, found_lexical = await asyncio.gather(_caught("dense", dense), _caught("lexical", lexical))
     failures = [one for one in (found_dense, found_lexical) if isinstance(one, Exception)]
     if len(failures) == 2:
         raise failures[0]
@@ -118,11 +118,24 @@ async def candidates_of(snapshot: Snapshot, legs: LegResults) -> Candidates:
     return Candidates(ids, vectors, dense)
 
 
-async def _caught(work: Callable[[], Coroutine[Any, Any, T]]) -> T | Exception:
-    """The result, or the failure as a value: a leg that fails must not take the other one with it."""
+async def _typed(leg: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """The result. What an engine or an encoder raises of its own (ONNX Runtime's errors are nobody's subclass) becomes
+    LegUnavailable; the cause is logged, and not told.
+    """
     try:
         return await work()
-    except BROKEN as error:
+    except FootnoteError:
+        raise
+    except Exception as error:
+        _LOG.warning("the %s leg failed", leg, exc_info=error)
+        raise LegUnavailable(leg, f"{type(error).__name__}; its cause is in the service's log") from error
+
+
+async def _caught(leg: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T | FootnoteError:
+    """The result, or the failure as a value: a leg that fails must not take the other one with it."""
+    try:
+        return await _typed(leg, work)
+    except FootnoteError as error:
         return error
 
 

@@ -6,7 +6,7 @@ A hit has the request's own id, stages and times. Equal questions at the same ti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, TypeVar
 
@@ -15,7 +15,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from service.budget import Deadline, StageOverrun
 from service.cache_counts import CacheCounts
 from service.cache_store import CacheKey, CacheStore, sealed, unsealed
+from service.compose import abstention_sentence
 from service.contract import (
+    Abstention,
     DegradedEvent,
     FinishEvent,
     MetaEvent,
@@ -23,6 +25,7 @@ from service.contract import (
     SearchResponse,
     SentenceEvent,
     SourcesEvent,
+    StageOutcome,
     StageReport,
     Usage,
     WithheldEvent,
@@ -58,7 +61,7 @@ class _Cache:
     Args:
         store: holds entries.
         counts: told of hits, misses and errors.
-        budget_ms: what asking the store may take; for the report.
+        budget_ms: what asking the store may take; what is not there by then, or by the request's deadline, is no hit.
         shared_from_ms: requests with less time than this are worked on alone: what an equal one is given may be cut to
             its own time, and what they are given may be degraded by theirs.
     """
@@ -83,11 +86,20 @@ class _Cache:
 
     async def _found(self, key: CacheKey, deadline: Deadline) -> bytes | None:
         started = deadline.clock()
-        value = await self.store.get(key)
-        payload = None if value is None else unsealed(key, value)
-        if value is not None and payload is None:
+        outcome: StageOutcome = "skipped"
+        allowed = deadline.allow_ms(self._budget_ms)
+        value = payload = None
+        try:
+            async with asyncio.timeout(None if allowed is None else allowed / 1000):
+                value = await self.store.get(key)
+        except TimeoutError:
             self.counts.errors += 1
-        deadline.record(CACHE, self._budget_ms, started, "skipped" if payload is None else "ok")
+            outcome = "timeout"
+        if value is not None:
+            payload = unsealed(key, value)
+            self.counts.errors += payload is None
+            outcome = "skipped" if payload is None else "ok"
+        deadline.record(CACHE, self._budget_ms, started, outcome)
         return payload
 
     def _keep(self, key: CacheKey, payload: bytes) -> None:
@@ -148,7 +160,13 @@ class SearchCache(_Cache):
         flight = (id(owner), key)
         joined = self._flights.under_way(flight)
         started = deadline.clock()
-        response = await _in_time(self._flights.result(flight, kept_work), deadline, joined=joined)
+        shared = self._flights.result(flight, kept_work)
+        try:
+            response = await (_in_time(shared, deadline) if joined else shared)
+        except StageOverrun as overrun:
+            if not joined or overrun.stage == SHARED:
+                raise
+            return await kept_work()  # it was the time of whoever came first that was up, not this request's
         if not joined:
             return response
         self.counts.shared += 1
@@ -172,8 +190,14 @@ class AnswerCache(_Cache):
         request_id: str,
         deadline: Deadline,
         work: Callable[[], AsyncGenerator[PipelineEvent, None]],
+        usage: Usage,
     ) -> AsyncGenerator[PipelineEvent, None]:
-        """As with searches: kept events, those that an equal question is being given, or those of `work`."""
+        """As with searches: kept events, those that an equal question is being given, or those of `work`.
+
+        Args:
+            usage: of whoever writes, before anything was used. Where the time of a request that joined is up its answer
+                ends with what there was, as one that is worked on does.
+        """
         payload = await self._found(key, deadline)
         if payload is not None:
             try:
@@ -186,25 +210,38 @@ class AnswerCache(_Cache):
                     yield _own_event(one, request_id, deadline)
                 return
         self.counts.misses += 1
-        joined = False
-        if self._shares(deadline):
+        if not self._shares(deadline):
+            events = self._kept_work(key, work)
+        else:
             flight = (id(owner), key)
             joined = self._flights.under_way(flight)
             events = self._flights.items(flight, lambda: self._kept_work(key, work))
-        else:
-            events = self._kept_work(key, work)
-        self.counts.shared += joined
-        started = deadline.clock()
+            if joined:
+                events = self._joined(events, request_id, deadline, usage)
         async with aclosing(events):
-            while True:
-                event: PipelineEvent | None = await _in_time(_next(events), deadline, joined=joined)
-                if event is None:
-                    return
-                if joined:
-                    if isinstance(event, FinishEvent):
-                        deadline.record(SHARED, None, started, "ok")
-                    event = _own_event(event, request_id, deadline)
+            async for event in events:
                 yield event
+
+    async def _joined(
+        self, events: AsyncGenerator[PipelineEvent, None], request_id: str, deadline: Deadline, usage: Usage
+    ) -> AsyncGenerator[PipelineEvent, None]:
+        """What an equal question is being given, as this one's own, for as long as this one has time."""
+        self.counts.shared += 1
+        started = deadline.clock()
+        begun = said = False
+        async with aclosing(events):
+            try:
+                while (given := await _in_time(_next(events), deadline)) is not None:
+                    if isinstance(given, FinishEvent):
+                        deadline.record(SHARED, None, started, "ok")
+                    begun, said = True, said or isinstance(given, SentenceEvent)
+                    yield _own_event(given, request_id, deadline)
+            except StageOverrun as overrun:
+                if not begun or overrun.stage != SHARED:
+                    raise
+                deadline.record(SHARED, None, started, "timeout")
+                for one in _ended(overrun, usage, deadline, said=said):
+                    yield one
 
     async def _kept_work(
         self, key: CacheKey, work: Callable[[], AsyncGenerator[PipelineEvent, None]]
@@ -273,10 +310,17 @@ def _unused(usage: Usage) -> Usage:
     return usage.model_copy(update=spent)
 
 
-async def _in_time(work: Awaitable[T], deadline: Deadline, *, joined: bool) -> T:
-    """The result of work; of work that was joined only if it comes in time. One's own work sees to that itself."""
-    if not joined:
-        return await work
+def _ended(overrun: StageOverrun, usage: Usage, deadline: Deadline, *, said: bool) -> Iterator[PipelineEvent]:
+    """How an answer ends whose time is up."""
+    yield DegradedEvent(message=f"{SHARED}: {overrun}; the answer ends with what was verified")
+    if not said:
+        yield abstention_sentence()
+    abstention = None if said else Abstention(reason="nothing_supported")
+    yield FinishEvent(finish_reason="deadline", abstention=abstention, usage=_unused(usage), stages=deadline.report())
+
+
+async def _in_time(work: Awaitable[T], deadline: Deadline) -> T:
+    """The result of work that was joined, if it comes in time. One's own work sees to that itself."""
     allowed = deadline.allow_ms(None)
     try:
         async with asyncio.timeout(None if allowed is None else allowed / 1000):

@@ -68,6 +68,9 @@ class Service:
         self.executor = ThreadPoolExecutor(
             settings.executor_threads, thread_name_prefix="footnote", initializer=set_threads, initargs=(1,)
         )
+        self.reloading = ThreadPoolExecutor(
+            1, thread_name_prefix="footnote-reload", initializer=set_threads, initargs=(1,)
+        )
         self.checking = ThreadPoolExecutor(
             settings.executor_threads, thread_name_prefix="footnote-check", initializer=make_way
         )
@@ -178,6 +181,7 @@ class Service:
         self.holder.swap(None)
         self.inference.close()
         self.checking.shutdown(wait=False)
+        self.reloading.shutdown(wait=False)
         self.executor.shutdown(wait=False)  # what was queued still runs: the snapshot is closed there
         if self._reranker is not None:
             self._reranker.close()

@@ -9,6 +9,7 @@ A tree is a value: each engine compiles it in its own way; `matches` below is th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,10 +66,30 @@ def parse_filter(raw: Mapping[str, Any]) -> Filter:
     """The typed tree of a JSON filter. Raises FilterError naming the offending operator, field or depth."""
     if not isinstance(raw, Mapping):
         raise FilterError(f"filter must be an object such as {{'lang': 'en'}}, not {type(raw).__name__}.")
-    tree = _parse_object(raw, depth=1)
-    if _size(tree) > CONDITIONS_MAX:
+    if _size(raw, CONDITIONS_MAX) > CONDITIONS_MAX:
         raise FilterError(f"filter has more than {CONDITIONS_MAX} conditions.")
-    return tree
+    return _parse_object(raw, depth=1)
+
+
+def _size(raw: Mapping[str, Any], enough: int) -> int:
+    """How many conditions there are, and values of lists in them, counted before any is looked at; beyond `enough` they
+    are not counted.
+    """
+    waiting: list[Any] = [raw]
+    count = 0
+    while waiting and count <= enough:
+        one = waiting.pop()
+        if not isinstance(one, Mapping) or not one:
+            count += 1
+            continue
+        for key, value in itertools.islice(one.items(), enough + 1):
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                waiting.append(value)
+            elif key in ("$and", "$or"):
+                waiting.extend(itertools.islice(value, enough + 1))
+            else:
+                count += 1 + len(value)
+    return count
 
 
 def _parse_object(raw: Mapping[str, Any], depth: int) -> Filter:
@@ -155,16 +176,6 @@ def _require_text(value: str, where: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise FilterError(f"{where}: {value!r} holds half of a surrogate pair, which is no character.") from None
-
-
-def _size(tree: Filter) -> int:
-    match tree:
-        case Condition():
-            return 1 + (len(tree.value) if isinstance(tree.value, tuple) else 0)
-        case Not(part):
-            return _size(part)
-        case And(parts) | Or(parts):
-            return sum(map(_size, parts))
 
 
 def matches(tree: Filter, metadata: Mapping[str, Any]) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 BreakerState = Literal["closed", "open", "half_open"]
+
+SILENCE_S = 1.0
+"""Less is never held against a provider."""
 
 
 class Breaker:
@@ -65,6 +69,27 @@ class Breaker:
     def _change(self, opened_at: float | None) -> None:
         self._opened_at, self._probing, self._failures = opened_at, False, 0
         self._epoch += 1
+
+
+class Usual:
+    """How long first texts take, as mean and mean deviation smoothed as for a retransmission timeout (RFC 6298)."""
+
+    def __init__(self) -> None:
+        self._mean_s: float | None = None
+        self._deviation_s = 0.0
+
+    def took(self, seconds: float) -> None:
+        """A call had its first text after so long."""
+        if self._mean_s is None:
+            self._mean_s, self._deviation_s = seconds, seconds / 2
+            return
+        self._deviation_s += (abs(seconds - self._mean_s) - self._deviation_s) / 4
+        self._mean_s += (seconds - self._mean_s) / 8
+
+    @property
+    def overdue_s(self) -> float:
+        """Silence that is the provider's doing, whoever's patience ends first; endless while nothing is known."""
+        return math.inf if self._mean_s is None else max(self._mean_s + 4 * self._deviation_s, SILENCE_S)
 
 
 class CallBudget:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 
 from service.adapters.generator import FailureReason, GeneratorFailed
@@ -86,7 +89,14 @@ def as_failure(provider: str, error: Exception) -> GeneratorFailed:
 
 
 def _seconds(value: str | None) -> float | None:
-    try:
-        return None if value is None else max(float(value), 0.0)
-    except ValueError:  # a date, which no provider is known to send
+    """What Retry-After says: seconds, or a date (RFC 9110, section 10.2.3)."""
+    if value is None:
         return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from service.adapters.breaker import Breaker, CallBudget
+from service.adapters.breaker import Breaker, CallBudget, Usual
 from service.adapters.generator import Ended, FailureReason, GeneratorFailed
 from service.adapters.hedge import Hedge
 
@@ -20,6 +21,8 @@ PAUSE_S_MAX = 60.0
 _BACKOFF_S = 0.1  # the first pause is up to this, each further one up to twice as much
 _BACKOFF_S_MAX = 2.0
 _LOOK_AGAIN_S = 0.02
+_STALLED_S = 2.0
+"""Silence in the middle of a text, in which whoever asked gives up, that counts as the provider's failure."""
 _AGAIN: frozenset[FailureReason] = frozenset(
     {"unreachable", "server_error", "rate_limited", "timeout", "connect_timeout"}
 )
@@ -83,6 +86,7 @@ class Tail:
         self._sleep = sleep
         self._jitter = jitter
         self._paused_until = 0.0
+        self._usual = Usual()
 
     async def run(self, begin: Callable[[], Call], until: float) -> Call:
         """What a call says. Raises GeneratorFailed.
@@ -91,18 +95,26 @@ class Tail:
             begin: makes a call; the last one that is made is the one that is read to its end.
             until: when the first text must be there, by the clock; no retry begins later.
         """
+        piece: str | Ended | None
         piece, call, permit = await self._first(begin, until)
         outcome = self.breaker.left
+        waits_since = math.inf
         try:
             async with aclosing(call):
                 if self.breaker.state == "half_open":
                     self.breaker.succeeded(permit)
-                yield piece
-                async for piece in call:
+                while piece is not None:
+                    waits_since = math.inf
                     yield piece
+                    waits_since = self._clock()
+                    piece = await anext(call, None)
             outcome = self.breaker.succeeded
         except GeneratorFailed as error:
             if error.reason in _THEIR_DOING:
+                outcome = self.breaker.failed
+            raise
+        except asyncio.CancelledError:
+            if self._clock() - waits_since >= _STALLED_S:
                 outcome = self.breaker.failed
             raise
         finally:
@@ -112,7 +124,7 @@ class Tail:
         """The first piece of the first call that has one, that call, and the permit it runs under."""
         retries = 0
         while True:
-            permit = self._permit()
+            permit, began = self._permit(), self._clock()
             probing = self.breaker.state == "half_open"
             if retries == 0:
                 self.counts.requests += 1
@@ -124,9 +136,11 @@ class Tail:
                 if pause_s is None or probing or retries == self._retries_max or not self._retry_budget.take():
                     raise
             except BaseException:
-                self.breaker.left(permit)
+                overdue = self._clock() - began >= self._usual.overdue_s
+                (self.breaker.failed if overdue else self.breaker.left)(permit)
                 raise
             else:
+                self._usual.took(self._clock() - began)
                 return piece, call, permit
             retries += 1
             await self._sleep(pause_s)
@@ -147,12 +161,15 @@ class Tail:
     def _failed(self, permit: int, error: GeneratorFailed, retries: int, until: float) -> float | None:
         """Tell the breaker; seconds until another call is worth making, None where none is."""
         (self.breaker.failed if error.reason in _THEIR_DOING else self.breaker.left)(permit)
-        pause_s = self._jitter() * min(_BACKOFF_S * 2**retries, _BACKOFF_S_MAX)
-        if error.retry_after_s is not None:
-            asked_s = min(error.retry_after_s, PAUSE_S_MAX)
-            self._paused_until = max(self._paused_until, self._clock() + asked_s)
-            pause_s += asked_s
+        pause_s = self._jitter() * min(_BACKOFF_S * 2**retries, _BACKOFF_S_MAX) + self._asked_to_wait(error)
         return pause_s if error.reason in _AGAIN and self._clock() + pause_s < until else None
+
+    def _asked_to_wait(self, error: GeneratorFailed) -> float:
+        """Seconds that the provider asks to be left alone, which it is."""
+        asked_s = min(error.retry_after_s or 0.0, PAUSE_S_MAX)
+        if asked_s > 0:
+            self._paused_until = max(self._paused_until, self._clock() + asked_s)
+        return asked_s
 
     async def _raced(self, begin: Callable[[], Call]) -> tuple[str | Ended, Call]:
         """The first piece of a call, or of the second one that is begun beside it when it takes long."""
@@ -182,7 +199,8 @@ class Tail:
             if won is not None:
                 first_won = won is runners[0] and not won.cancelled() and won.exception() is None
                 hedge.took(self._clock() - began if first_won else None)
-            await _let_go([one for one in runners if one is not won])
+            for failed in await _let_go([one for one in runners if one is not won]):
+                self._asked_to_wait(failed)
 
 
 async def _begun(begin: Callable[[], Call]) -> tuple[str | Ended, Call]:
@@ -208,10 +226,16 @@ async def _first_that_works(
     return runners[0]
 
 
-async def _let_go(runners: list[asyncio.Task[tuple[str | Ended, Call]]]) -> None:
-    """End the calls that are not read, those included that had their first piece at the same moment."""
+async def _let_go(runners: list[asyncio.Task[tuple[str | Ended, Call]]]) -> list[GeneratorFailed]:
+    """End the calls that are not read, those included that had their first piece at the same moment; the failures among
+    them.
+    """
+    failures = []
     for one in runners:
         one.cancel()
     for ended in await asyncio.gather(*runners, return_exceptions=True):
-        if not isinstance(ended, BaseException):
+        if isinstance(ended, GeneratorFailed):
+            failures.append(ended)
+        elif not isinstance(ended, BaseException):
             await ended[1].aclose()
+    return failures

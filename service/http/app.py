@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
 
@@ -99,6 +99,7 @@ def create_app(
     app.state.service = service
     app.state.drain = drain = Drain()
     app.state.metrics = metrics
+    app.state.kept = kept
     resumption = Resumption(kept, ping_s, settings.client_stall_ms / 1000)
     questions = QuestionRoutes(service, metrics, pools, resumption, ping_s, remembering)
     routing.add_question_routes(app, questions)
@@ -143,8 +144,7 @@ def _lifespan(
         finally:
             for one in running:
                 one.cancel()
-                with suppress(asyncio.CancelledError):
-                    await one
+            await asyncio.gather(*running, return_exceptions=True)
             await kept.close()
             if mcp is not None:
                 await mcp.close()
@@ -180,7 +180,7 @@ def _stand_around(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=[
                 "authorization",
                 "content-type",

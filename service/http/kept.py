@@ -149,14 +149,19 @@ class KeptAnswers:
         return len(self._work)
 
     @property
+    def followed(self) -> int:
+        """Those of them that may be read at another worker, which cannot go on with them."""
+        return 0 if self._shared is None else len(self._work)
+
+    @property
     def ended(self) -> int:
-        """Answers kept after their end."""
-        return sum(one.ended_at is not None for one in self._answers.values())
+        """Answers kept after their end. Safe in any thread."""
+        return sum(one.ended_at is not None for one in list(self._answers.values()))
 
     @property
     def bytes(self) -> int:
-        """Bytes of events that are kept."""
-        return sum(one.bytes for one in self._answers.values())
+        """Bytes of events that are kept. Safe in any thread."""
+        return sum(one.bytes for one in list(self._answers.values()))
 
     def make_room(self) -> None:
         """Have room for one more: what ended longest ago goes. Raises ProblemError where nothing can be resumed here

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from service.budget import Deadline
 from service.contract import AnswerResponse, StageReport
 from service.holder import EngineHolder
 from service.http.shared_metrics import DEATHS, DEATHS_HELP, Shared
@@ -135,6 +137,15 @@ class Metrics:
                 self._overruns.labels(known_stage(report.name)).inc()
         for message in degraded:
             self._degradations.labels(known_stage(message.partition(":")[0])).inc()
+
+    @contextmanager
+    def counted(self, deadline: Deadline) -> Iterator[None]:
+        """Where the block is cut short, what its stages took until then counts; else the response tells."""
+        try:
+            yield
+        except BaseException:
+            self.stages(deadline.report(), ())
+            raise
 
     def answered(self, response: AnswerResponse) -> None:
         """An answer is complete."""

@@ -28,6 +28,8 @@ B = TypeVar("B", bound=BaseModel)
 
 BODY_S_MAX = 10
 """Seconds a body may take to arrive."""
+_TOLD_MAX = 1_500
+"""Mistakes of one body that are looked at; a few of them are told."""
 DEADLINE_HEADER = "x-request-deadline-ms"
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?")
 
@@ -71,6 +73,9 @@ async def _read(request: Request, bytes_max: int) -> bytes:
 
 def refused(error: ValidationError) -> ProblemError:
     """What is wrong with a body or with a tool's arguments: 400 or 422."""
+    count = error.error_count()
+    if count > _TOLD_MAX:  # each of 60,000 would take 10 microseconds to be told, in which nobody else is answered
+        raise ProblemError("invalid-request", f"The body is wrong in {count:,} places, too many to name.")
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return ProblemError("invalid-json", found[0]["msg"] + ".")

@@ -53,14 +53,17 @@ class Watcher:
             self._tried, self._retry_s = found, 0.0
         service, loop = self._service, asyncio.get_running_loop()
         try:
-            reloaded = await loop.run_in_executor(service.executor, service.reload)
+            reloaded = await loop.run_in_executor(service.reloading, service.reload)
         except Exception as error:  # the watcher outlives whatever it meets
             self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
             self._retry_at = time.monotonic() + self._retry_s
             expected = isinstance(error, FootnoteError | OSError)
             log.warning("the index cannot be opened: %s", error, exc_info=None if expected else error)
             if expected and not service.holder.ready:
-                await loop.run_in_executor(service.executor, service.fall_back)
+                try:
+                    await loop.run_in_executor(service.reloading, service.fall_back)
+                except Exception as worse:  # as above
+                    log.warning("no kept snapshot can be opened either: %s", worse, exc_info=worse)
             return
         self._retry_s = 0.0
         if reloaded:

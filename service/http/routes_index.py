@@ -88,7 +88,7 @@ class IndexRoutes:
         """Open what CURRENT names now; the other workers notice by themselves."""
         self._authorise(request)
         service = self._service
-        reloaded = await asyncio.get_running_loop().run_in_executor(service.executor, service.reload)
+        reloaded = await asyncio.get_running_loop().run_in_executor(service.reloading, service.reload)
         with service.holder.lease() as engine:
             generation = engine.snapshot.facts.generation
         return json_response(ReloadResponse(generation=generation, reloaded=reloaded))

@@ -66,13 +66,10 @@ class QuestionRoutes:
         asked = await read_model(request, SearchRequest, settings.body_bytes_max)
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, settings, engine)
-            deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
             traced(request, question, engine)
-            try:
+            with self._metrics.counted(deadline):
                 response = await until_gone(request.receive, self._searched(question, engine, deadline))
-            except BaseException:
-                self._metrics.stages(deadline.report(), ())
-                raise
         answer = json_response(response)
         answer.background = BackgroundTask(self._noted, request, question, response)
         return answer
@@ -126,11 +123,8 @@ class QuestionRoutes:
             question, form = question_of(engine), form_of(engine)
             deadline = deadline_of(request, deadline_ms, engine, engine.budgets.total_ms)
             traced(request, question, engine)
-            try:
+            with self._metrics.counted(deadline):
                 place = await until_gone(request.receive, self._placed(deadline, lease))
-            except BaseException:
-                self._metrics.stages(deadline.report(), ())
-                raise
             events = heard(answer(question, engine, deadline), exchange_of(request), self._metrics, deadline)
             told = partial(self._answered, request=request, question=question, place=place)
             if not callable(form):

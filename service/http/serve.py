@@ -15,7 +15,7 @@ from service.http.app import create_app
 from service.http.connection import allow_open_files
 from service.http.listener import listener_of, notify
 from service.http.log import set_up_logging
-from service.http.server import DrainingServer, leave, settle
+from service.http.server import ENDING_S, DrainingServer, leave, settle
 from service.http.shared_metrics import VARIABLE, Folder
 from service.http.supervisor import Supervisor
 from service.settings import ServiceSettings
@@ -41,6 +41,7 @@ def run(settings: ServiceSettings) -> int:
             return Supervisor(
                 listener,
                 settings.workers,
+                (settings.drain_grace_ms + settings.drain_limit_ms) / 1000 + ENDING_S,
                 {**os.environ, VARIABLE: str(folder.path)},
                 serving=lambda: _serving(settings, port, None),
                 stopping=lambda: notify("STOPPING=1"),

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from service.http.connection import Connection
 from service.http.drain import Drain
+from service.http.kept import KeptAnswers
 from service.settings import ServiceSettings
 
 _TICK_S = 0.02
@@ -25,6 +26,8 @@ _SETTLE_S = 1.0
 """A connection that was accepted last may take so long to send its request."""
 _FLUSH_S = 1
 """And what was cut off so long to be read."""
+ENDING_S = 10.0
+"""Beyond grace period and limit the end takes a few seconds; a process that is still there after so many hangs."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -61,6 +64,7 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._drain: Drain = app.state.drain
+        self._kept: KeptAnswers = app.state.kept
         self._grace_s = settings.drain_grace_ms / 1000
         self._limit_s = settings.drain_limit_ms / 1000
         self._tell_started = started
@@ -94,7 +98,7 @@ class DrainingServer(uvicorn.Server):
         await _until(lambda: all(getattr(one, "cycle", one) is not None for one in connections), _SETTLE_S)
         for connection in list(connections):
             connection.shutdown()  # idle ones are closed, others after their response
-        await _until(lambda: not connections and not self._drain.running, self._limit_s)
+        await _until(lambda: not (connections or self._drain.running or self._kept.followed), self._limit_s)
         self._drain.expire()
         await super().shutdown(sockets)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 DEATHS = "footnote_worker_deaths"
 DEATHS_HELP = "Workers that ended without being told to"
 
+_LOG = logging.getLogger("footnote.http")
 _LOOK_S = 1.0
 _MODES = {
     "footnote_ready": "livemin",
@@ -94,13 +96,19 @@ class Shared:
         return None if path is None else Shared(Path(path), collectors)
 
     async def run(self) -> None:
-        """Note what is read every second, until cancelled; one last time then."""
+        """Note what is read every second, until cancelled; one last time then. Failures are logged, not raised."""
         try:
             while True:
-                await asyncio.to_thread(self.note)
+                await asyncio.to_thread(self._note_all)
                 await asyncio.sleep(_LOOK_S)
         finally:
+            self._note_all()
+
+    def _note_all(self) -> None:
+        try:
             self.note()
+        except Exception as error:  # noqa: BLE001  # whatever a collector raises, the next second is another one
+            _LOG.warning("what this worker counts could not be noted", exc_info=error)
 
     def note(self) -> None:
         """Put what the collectors tell now where all workers read it. Blocking."""

@@ -35,24 +35,33 @@ class Worker:
         process: it.
         status: where it tells that it serves; closed, and -1, once that is known.
         serves: whether it told.
-        told_to_end: whether it was.
-        began: when it was started; monotonic seconds.
+        told_at: when it was told to end, if it was; monotonic seconds.
+        began: when it was started; likewise.
     """
 
     process: subprocess.Popen[bytes]
     status: int
     serves: bool = False
-    told_to_end: bool = False
+    told_at: float | None = None
     began: float = field(default_factory=time.monotonic)
+
+    @property
+    def told_to_end(self) -> bool:
+        """Whether it was."""
+        return self.told_at is not None
 
     def tell(self, sig: int) -> None:
         """Pass a signal on."""
-        self.told_to_end = True
+        self.told_at = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(sig)
 
-    def look(self) -> None:
-        """Read what it told."""
+    def look(self, drains_s_max: float) -> None:
+        """Read what it told; one that hangs, at its start or at its end, is killed."""
+        late = self.told_at is not None and time.monotonic() - self.told_at > drains_s_max
+        if late and self.process.poll() is None:
+            log.error("worker %d was told to end %.0f s ago and is killed", self.process.pid, drains_s_max)
+            self.process.kill()
         if self.status >= 0 and select.select([self.status], [], [], 0)[0]:
             self.serves = bool(os.read(self.status, 1))
             self.close()
@@ -82,6 +91,7 @@ class Supervisor:
     Args:
         listener: what they share; each has its own copy, so that a worker that drains takes nothing from the others.
         count: of workers.
+        drains_s_max: who was told to end and has not after so long is killed.
         environment: of each.
         serving: called when every worker serves for the first time.
         stopping: called when told to end.
@@ -91,6 +101,7 @@ class Supervisor:
 
     listener: socket.socket
     count: int
+    drains_s_max: float
     environment: Mapping[str, str]
     serving: Callable[[], None] = lambda: None
     stopping: Callable[[], None] = lambda: None
@@ -170,7 +181,7 @@ class Supervisor:
 
     def _look_after(self) -> None:
         for one in self._workers():
-            one.look()
+            one.look(self.drains_s_max)
         for one in [one for one in self._leaving if one.process.poll() is not None]:
             self._leaving.remove(one)
             self._buried(one)

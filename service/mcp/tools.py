@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,12 +162,13 @@ class Tools:
         asked = SearchRequest(**arguments.model_dump())
         with self._service.holder.lease() as engine:
             question = search_question(request, asked, self._service.settings, engine)
-            deadline = deadline_of(request, asked.deadline_ms, engine, None)
+            deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
             traced(request, question, engine)
-            async with self._pools["search"].place(deadline) as place:
-                response = await search(question, engine, deadline)
-                if was_worked_on(response.stages):
-                    place.ended_well()
+            with self._metrics.counted(deadline):
+                async with self._pools["search"].place(deadline) as place:
+                    response = await search(question, engine, deadline)
+                    if was_worked_on(response.stages):
+                        place.ended_well()
         self._metrics.stages(response.stages, response.degraded)
         self._note(request, response, question.text)
         return Outcome(search_text(response), response.model_dump(mode="json"))
@@ -179,7 +180,10 @@ class Tools:
             question = answer_question(request, asked, self._service.settings)
             deadline = deadline_of(request, asked.deadline_ms, engine, engine.budgets.total_ms)
             traced(request, question, engine)
-            async with self._pools["answer"].place(deadline) as place:
+            with self._metrics.counted(deadline):
+                place = await self._pools["answer"].enter(deadline)
+            with ExitStack() as leaving:
+                leaving.callback(place.leave)
                 sentences = 0
                 making = heard(answer(question, engine, deadline), exchange_of(request), self._metrics, deadline)
                 async with aclosing(making) as open_events:

@@ -215,6 +215,47 @@ class TestEqualOnesAtOnce:
 
         asyncio.run(run())
 
+    def test_whoever_joined_is_not_bound_to_the_time_of_whoever_came_first(self, kept):
+        async def run():
+            snapshot = Counting(kept.snapshot, "passages")
+            snapshot.hold = asyncio.Event()
+            engine = dataclasses.replace(kept, snapshot=snapshot)
+            first = asyncio.create_task(searched(engine, total_ms=1_010))
+            await asyncio.sleep(0.01)
+            patient = asyncio.create_task(searched(engine, dataclasses.replace(QUESTION, request_id="r2")))
+            with pytest.raises(StageOverrun):
+                await first
+            snapshot.hold.set()
+            found = await patient
+            assert found.request_id == "r2"
+            assert len(found.results) > 0
+
+        asyncio.run(run())
+
+    @pytest.mark.parametrize("total_ms", [None, 100])
+    def test_a_store_that_hangs_takes_no_more_than_its_budget_and_the_requests_time(self, kept, total_ms):
+        class Hangs:
+            async def get(self, _):
+                await asyncio.Event().wait()
+
+            async def put(self, *_):
+                pass
+
+        async def run():
+            kept.searches.store = Hangs()
+            kept.searches._budget_ms = 20 if total_ms is None else 60_000
+            work = asyncio.wait_for(searched(kept, total_ms=total_ms), 5)
+            if total_ms is None:
+                found = await work
+                assert stages(found)["cache"] == "timeout"
+                assert len(found.results) > 0
+            else:
+                with pytest.raises(StageOverrun):
+                    await work
+            assert kept.searches.counts.errors == 1
+
+        asyncio.run(run())
+
     @pytest.mark.parametrize("settings", [{"budgets": False}, {"answer_budget_ms": None}])
     def test_without_a_budget_for_the_whole_only_answers_without_a_deadline_are_shared(self, engine, settings):
         answers = caches(engine.clock, **settings).answers
@@ -311,6 +352,31 @@ class TestAnswer:
             assert found.finish_reason == "stop"
             assert stages(found) == {"cache": "skipped", "shared": "ok"}
             assert Slow.calls == 1
+
+        asyncio.run(run())
+
+    @pytest.mark.parametrize("sentence", ["", "The otter sleeps five hours a day [1].\n\n"])
+    def test_an_answer_that_was_joined_ends_with_its_own_time(self, engine, sentence):
+        class Stalls:
+            usage = engine.generator.usage
+
+            async def generate(self, question, sources, evidence):
+                yield f"{sentence}It "
+                await asyncio.Event().wait()
+
+        opened = caches(engine.clock, answer_budget_ms=200)
+        opened.serve(engine.scope)
+
+        async def run():
+            stalled = dataclasses.replace(engine, generator=Stalls(), answers=opened.answers, searches=None)
+            first = asyncio.create_task(answered(stalled))
+            await asyncio.sleep(0.01)
+            found = fold(await asyncio.wait_for(answered(stalled, total_ms=190), 5))
+            first.cancel()
+            assert found.finish_reason == "deadline"
+            assert found.verdict == ("partial" if sentence else "abstained")
+            assert stages(found)["shared"] == "timeout"
+            assert any(one.startswith("shared: ") for one in found.degraded)
 
         asyncio.run(run())
 

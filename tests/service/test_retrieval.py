@@ -8,8 +8,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from service.answer import search
+from service.answer import answer, search
 from service.budget import Budgets, Deadline, StageOverrun
+from service.contract import fold
 from service.question import Question
 from store.errors import LegUnavailable, SpaceMismatch
 from store.filters import parse_filter
@@ -31,7 +32,28 @@ async def hang(*_):
 
 
 async def fail(*_):
-    raise OSError("disk gone")
+    raise OSError("/a/path: disk gone")
+
+
+class Native(Exception):  # ONNX Runtime's own are such
+    """Of no kind that one would think of."""
+
+
+async def fail_natively(*_):
+    raise Native("[ONNXRuntimeError] : 6 : /a/path")
+
+
+class Broken:
+    """An encoder that fails from its `after`-th call on."""
+
+    def __init__(self, encoder, after=0):
+        self._encoder, self._left = encoder, after
+
+    def encode_queries(self, texts):
+        self._left -= 1
+        if self._left < 0:
+            raise Native("[ONNXRuntimeError] : 6 : /a/path")
+        return self._encoder.encode_queries(texts)
 
 
 def ask(engine, text="otter fish", budgets=None, total_ms=None, **question):
@@ -40,7 +62,7 @@ def ask(engine, text="otter fish", budgets=None, total_ms=None, **question):
 
 
 @pytest.mark.parametrize(("leg", "other"), [("dense", "lexical"), ("lexical", "dense")])
-@pytest.mark.parametrize("how", [hang, fail])
+@pytest.mark.parametrize("how", [hang, fail, fail_natively])
 def test_hybrid_goes_on_with_the_leg_that_is_left_and_says_so(engine, leg, other, how):
     broken = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, **{leg: how}))
 
@@ -51,6 +73,34 @@ def test_hybrid_goes_on_with_the_leg_that_is_left_and_says_so(engine, leg, other
     outcome = {stage.name: stage.outcome for stage in response.stages}
     assert outcome[leg] == ("timeout" if how is hang else "failed")
     assert outcome[other] == "ok"
+    assert "/a/path" not in str(response.degraded)
+
+
+def test_an_encoder_that_fails_as_native_libraries_do_leaves_the_lexical_leg(engine):
+    broken = dataclasses.replace(engine, encoder=Broken(engine.encoder))
+
+    response = ask(broken)
+
+    assert response.results
+    assert response.degraded == [
+        "dense: the dense leg is not available: Native; its cause is in the service's log; the other leg alone"
+    ]
+    with pytest.raises(LegUnavailable):
+        ask(broken, mode="dense")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_answer_is_made_without_such_an_encoder_too(engine, after):
+    broken = dataclasses.replace(engine, encoder=Broken(engine.encoder, after), abstain_below=0)
+
+    async def answered():
+        question = Question("r", "How long does the otter sleep?")
+        return fold([event async for event in answer(question, broken, Deadline(broken.clock, None))])
+
+    response = asyncio.run(answered())
+    assert response.finish_reason == "stop"
+    assert "five hours" in response.answer
+    assert response.degraded
 
 
 @pytest.mark.parametrize("mode", ["dense", "lexical"])
@@ -64,7 +114,7 @@ def test_an_explicit_mode_never_becomes_the_other_leg(engine, mode):
 def test_both_legs_gone_is_an_error(engine):
     broken = dataclasses.replace(engine, snapshot=Wrapped(engine.snapshot, dense=fail, lexical=fail))
 
-    with pytest.raises(OSError, match="disk gone"):
+    with pytest.raises(LegUnavailable, match="its cause is in the service's log"):
         ask(broken)
 
 

@@ -64,6 +64,22 @@ def test_eight_levels_are_allowed():
     assert matches(parse_filter(nested(7, {"a": {"$eq": 1}})), {"a": 1}) is True
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"$or": [{"a": 1}] * 60_000},
+        {"a": {"$in": list(range(60_000))}},
+        {str(number): 1 for number in range(60_000)},
+        {"$and": [{}] * 60_000},
+        {"$not": {"$or": [{"$and": [{"a": {"$gt": 1, "$lt": 3}}] * 200}, {"b": 1}]}},
+    ],
+)
+def test_a_filter_of_too_many_conditions_is_refused_before_they_are_looked_at(raw, monkeypatch):
+    monkeypatch.setattr("store.filters._parse_object", None)
+    with pytest.raises(FilterError, match=f"more than {CONDITIONS_MAX} conditions"):
+        parse_filter(raw)
+
+
 def test_depth_is_refused_before_it_can_exhaust_the_stack():
     with pytest.raises(FilterError, match="deeper"):
         parse_filter(nested(100_000))

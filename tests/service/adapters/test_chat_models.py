@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import time
+from email.utils import formatdate
 
 import httpx2
 import pytest
@@ -201,6 +202,23 @@ def test_the_passages_are_numbered_and_marked_as_data_with_a_mark_of_its_own_eac
         assert body["stream"] is True
         assert body["max_tokens"] == 64
     assert marks[0] != marks[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (formatdate(time.time() + 36_000, usegmt=True), pytest.approx(36_000, abs=3_600)),
+        (formatdate(time.time() - 30, usegmt=True), 0.0),
+        ("soon", None),
+        ("inf", None),
+        ("-3", 0.0),
+    ],
+)
+def test_retry_after_may_be_a_date_too(provider, sources, header, seconds):
+    model = provider.model(["{}"], status=429, headers={"content-type": "application/json", "retry-after": header})
+    with pytest.raises(GeneratorFailed) as failed:
+        written(model, sources)
+    assert failed.value.retry_after_s == seconds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.adapters.breaker import Breaker
+from service.adapters.breaker import Breaker, Usual
 from service.adapters.generator import Ended, GeneratorFailed
 from service.adapters.hedge import Hedge
 from service.adapters.tail import Tail
@@ -280,6 +280,85 @@ def test_who_leaves_before_a_first_text_says_nothing_of_the_provider():
 
     asyncio.run(leave())
     assert hedge.delay_s() == 0.1
+
+
+def given_up(world, steps, after_s):
+    """Ask, and give up when so much time went by without another piece."""
+
+    async def leave():
+        calls = Calls(steps)
+
+        async def read():
+            return [piece async for piece in world.tail.run(calls.begin, world.now + 10.0)]
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.005)
+        world.now += after_s
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(leave())
+
+
+@pytest.mark.parametrize(
+    ("steps", "after_s", "state"),
+    [
+        ([...], 0.9, "closed"),
+        ([...], 1.1, "open"),
+        (["text", ...], 1.9, "closed"),
+        (["text", ...], 2.1, "open"),
+    ],
+)
+def test_a_silence_that_ends_with_the_askers_patience_counts_from_some_length_on(steps, after_s, state):
+    world = World()
+    world.ask(Calls(OK))  # at once
+    for _ in range(3):
+        given_up(world, steps, after_s)
+    assert world.breaker.state == state
+
+
+def test_while_nothing_is_known_of_a_provider_silence_is_not_held_against_it():
+    world = World()
+    for _ in range(3):
+        given_up(world, [...], 9.0)
+    assert world.breaker.state == "closed"
+
+
+def test_where_first_texts_always_take_long_only_longer_ones_count():
+    usual = Usual()
+    for seconds in [4.0, 6.0] * 50:
+        usual.took(seconds)
+    assert 7.0 < usual.overdue_s < 11.0
+
+
+def test_a_second_call_that_is_refused_for_its_rate_has_the_provider_left_alone():
+    world = World(hedge=known(0.001))
+    calls = Calls([failure("rate_limited", retry_after_s=30.0)])
+
+    async def first_goes_on():
+        go = asyncio.Event()
+
+        async def slow():
+            await go.wait()
+            yield "text"
+            yield ENDED
+
+        begun = [calls.begin, slow]
+
+        def begin():
+            return begun.pop()()
+
+        async def read():
+            return [piece async for piece in world.tail.run(begin, 10.0)]
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.03)
+        go.set()
+        assert await reading == OK
+
+    asyncio.run(first_goes_on())
+    assert world.fails(Calls(OK)) == "rate_limited"
 
 
 def test_without_budget_or_knowledge_no_second_call_is_made():

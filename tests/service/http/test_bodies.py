@@ -74,6 +74,12 @@ def test_a_body_just_below_the_limit_is_read_and_its_100_kb_query_refused(client
     assert "64000 bytes" in response.json()["detail"]
 
 
+def test_a_body_of_more_mistakes_than_can_be_looked_at_is_refused_by_their_number(client):
+    refused = client.post("/v1/search", json={"query": "a", **{f"unknown{number}": 1 for number in range(20_000)}})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "The body is wrong in 20,000 places, too many to name."
+
+
 def test_a_long_body_of_mistakes_lists_only_the_first(client):
     response = client.post("/v1/search", json={f"unknown{number}": 1 for number in range(1_000)})
     assert len(response.json()["errors"]) == 20

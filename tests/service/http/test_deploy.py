@@ -167,3 +167,9 @@ def test_systemds_units_leave_time_to_drain_and_set_what_can_be_set():
     for name in re.findall(r"FOOTNOTE_([A-Z_]+)=", service["Environment"]):
         assert name.lower() in settings
     assert (service["Type"], service["KillMode"]) == ("notify", "mixed")
+
+
+def test_nginx_hangs_up_before_the_service_does():
+    """Else a request may go out on a connection that is just being closed, and is a 502."""
+    (seconds,) = re.findall(r"keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text())
+    assert int(seconds) * 1000 < ServiceSettings().keep_alive_ms

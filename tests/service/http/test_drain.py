@@ -290,6 +290,18 @@ def test_systemds_socket_is_served_and_it_is_told_when(shared_index, tmp_path, w
 
 
 @pytest.mark.slow
+def test_a_worker_that_hangs_when_told_to_end_is_killed(shared_index, tmp_path):
+    with serving(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=0, drain_limit_ms=100) as one:
+        workers = one.workers()
+        workers[0].suspend()
+        one.tell(TERM)
+
+        assert one.ended(20) == 0
+        assert [worker.pid for worker in workers if alive(worker)] == []
+        assert f"worker {workers[0].pid} was told to end" in one.log
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 2.5])
 def test_told_to_end_while_it_starts_it_ends_and_leaves_nothing(shared_index, tmp_path, after_s):
     one = Footnote(shared_index, "--workers", "2", cwd=tmp_path, drain_grace_ms=0)

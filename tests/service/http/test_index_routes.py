@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
+from contextlib import closing
 
 import pytest
 
 from service.http import serve
 from service.http.models import IndexResponse
+from service.http.reload import Watcher
+from service.settings import ServiceSettings
+from service.wiring import Service
 from store.index import IndexDirectory
 
 
@@ -110,6 +116,38 @@ def test_reload_opens_what_was_published_and_says_if_there_was_nothing_new(clien
     assert client.get("/readyz").json()["generation"] == 1
     assert client.post("/v1/index/reload").json() == {"generation": 2, "reloaded": True}
     assert "3 days" in client.post("/v1/search", json={"query": "refunds"}).text
+
+
+def test_reloads_that_wait_leave_searches_alone(client_over, own_index):
+    client = client_over(own_index.folder, reload_poll_ms=60_000)
+    service = client.app.state.service
+    reloads = [threading.Thread(target=client.post, args=("/v1/index/reload",)) for _ in range(8)]
+    with service._guard:  # one of them is opening a large index
+        for one in reloads:
+            one.start()
+        found = client.post("/v1/search", json={"query": "refunds", "deadline_ms": 10_000})
+    for one in reloads:
+        one.join(10)
+    assert found.status_code == 200
+    assert len(found.json()["results"]) > 0
+
+
+def test_looking_for_snapshots_goes_on_whatever_opening_and_falling_back_raise(own_index, monkeypatch, caplog):
+    with closing(Service(ServiceSettings(index=own_index.folder))) as service:
+
+        def broken(*_):
+            raise OSError(5, "Input/output error")
+
+        for name in ("require_current", "published"):
+            monkeypatch.setattr(service.index, name, broken)
+        watcher = Watcher(service)
+        asyncio.run(watcher.look())
+        assert "the index cannot be opened" in caplog.text
+        assert "no kept snapshot can be opened either" in caplog.text
+        monkeypatch.undo()
+        watcher._retry_at = 0.0
+        asyncio.run(watcher.look())
+        assert service.holder.generation == 1
 
 
 def test_a_publish_and_a_rollback_are_noticed_without_being_told(client_over, own_index, until):

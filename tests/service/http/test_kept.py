@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.adapters.answer_log import AnswersUnreachable
 from service.http.exchange import Exchange
-from service.http.kept import SWEEP_S, KeepLimits, KeptAnswers
+from service.http.kept import SWEEP_S, KeepLimits, KeptAnswer, KeptAnswers
 from service.http.problems import ProblemError
 from service.http.resume import KeptStream
 from service.question import ANYONE
@@ -561,3 +563,28 @@ def test_a_stream_that_is_cut_off_says_why_and_the_answer_stays(reads):
         await at.kept.close()
 
     asyncio.run(run())
+
+
+def test_what_is_kept_is_counted_in_another_thread_while_it_changes():
+    kept = keeping().kept
+    told, over = [], threading.Event()
+
+    def count():
+        while not over.is_set():
+            told.append((kept.ended, kept.bytes))
+
+    counting = threading.Thread(target=count)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        counting.start()
+        for number in range(20_000):
+            kept._answers[str(number)] = KeptAnswer(str(number), "owner", lambda: 0.0)
+            if number > 50:
+                kept._answers.popitem(last=False)
+    finally:
+        over.set()
+        counting.join()
+        sys.setswitchinterval(before)
+    assert counting.is_alive() is False
+    assert len(told) > 10

@@ -7,11 +7,13 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.request
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from service.budget import StageOverrun
 from service.contract import AnswerResponse, MetaEvent, SearchResponse
 from service.http import routes_mcp
 from service.http.models import DocumentResponse
@@ -163,6 +165,18 @@ def test_what_is_wrong_with_a_call_is_told_in_the_problems_words(connected, tool
     problem = result.meta["footnote.problem"]
     assert problem["type"] == f"urn:footnote:problem:{slug}"
     assert problem["request_id"] in result.content[0].text
+
+
+def test_an_overrun_is_counted_as_on_the_other_routes(connected, monkeypatch):
+    async def late(question, engine, deadline):  # as `search` has them
+        deadline.record("passages", 1.0, deadline.clock() - 1, "timeout")
+        raise StageOverrun("passages", 1.0)
+
+    monkeypatch.setattr("service.mcp.tools.search", late)
+    result = connected(lambda client: client.call_tool("search", {"query": "q"}))
+    assert result.meta["footnote.problem"]["type"] == "urn:footnote:problem:stage-overrun"
+    with urllib.request.urlopen(f"{connected.address}/metrics", timeout=10) as response:
+        assert 'footnote_stage_overruns_total{stage="passages"} 1.0' in response.read().decode()
 
 
 def test_what_nobody_foresaw_tells_nothing_of_itself(connected, monkeypatch, caplog):

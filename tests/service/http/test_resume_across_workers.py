@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import importlib.util
+import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from service.contract import FinishEvent, MetaEvent, SentenceEvent, SourcesEvent, Usage
+
+_spec = importlib.util.spec_from_file_location("footnote_processes", Path(__file__).with_name("processes.py"))
+if "footnote_processes" not in sys.modules:
+    sys.modules["footnote_processes"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["footnote_processes"])
+processes = sys.modules["footnote_processes"]
 
 META = MetaEvent(request_id="r", generation=1, query_used="q", guardrail="verified", model="m")
 SENTENCE = SentenceEvent(index=0, text="東京\n\U0001f600. ", start=0, end=6, verdict="no_claim", citations=[])
@@ -305,3 +316,30 @@ def test_a_connection_that_just_broke_is_one_that_cannot_be_asked():
 
     with pytest.raises(AnswersUnreachable, match="closed"):
         asyncio.run(RedisAnswers(Broken(), grace_s=1, kept_s=1).keep_alive("k"))
+
+
+def test_a_worker_that_is_told_to_end_finishes_what_is_read_at_another_one(shared_index, tmp_path, redis_server):
+    script = tmp_path / "script.jsonl"
+    script.write_text(json.dumps({"pieces": ["Refunds take 14 days [1].\n"] * 3, "delay_ms": 700}) + "\n")
+    model = {"generator": "scripted", "generator_script": script, "abstain_below": 0, "budgets": "false"}
+    settings = {**model, "generator_between_ms": 60_000, "redis_url": redis_server.url, "drain_grace_ms": 0}
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(processes.serving(shared_index, cwd=tmp_path, **settings)) for _ in range(2))
+        response = one.stream({"query": "How long do refunds take?", "resumable": True})
+        event(response)
+        path = f"/v1/answers/{response.getheader('x-request-id')}/events"
+        token = {"x-resume-token": response.getheader("x-resume-token")}
+        end = time.monotonic() + 5
+        while True:
+            reading = other.kept()
+            reading.request("GET", path, headers=token)
+            reader = reading.getresponse()
+            if reader.status == 200 or time.monotonic() > end:
+                break
+        other.open.append(reader)
+        for mine in (response, one.open[0]):
+            mine.close()  # the client goes on at the other worker
+        one.tell(processes.TERM)
+        read = reader.read()
+        assert read.count(b"event: done\n") == 1, read[-300:]
+        assert one.ended(20) == 0

@@ -72,6 +72,8 @@ def test_an_allowed_origin_may_ask_and_read_and_no_other(client_over, shared_ind
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     allowed = client.options("/v1/answer", headers=origin | preflight)
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    stops = {"access-control-request-method": "DELETE", "access-control-request-headers": "x-resume-token"}
+    assert client.options("/v1/answers/one", headers=origin | stops).status_code == 200
     response = client.post("/v1/search", json=QUESTION, headers=origin)
     assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, "https://app.example")
     refused = client.post("/v1/search", json={}, headers=origin)
