@@ -201,3 +201,10 @@ def test_odd_questions_end_well_and_no_hit_scores_zero(engine, text, mode):
     response = ask(engine, text, mode=mode)
     assert all(one.score > 0 for one in response.results)
     assert bool(response.results) == (response.empty_because is None)
+
+
+def test_many_results_are_made_elsewhere_and_are_the_same(engine, monkeypatch):
+    before = ask(engine, "otter fish heron")
+    monkeypatch.setattr("service.answer._MADE_AT_ONCE", 0)
+    assert len(before.results) > 2
+    assert ask(engine, "otter fish heron").results == before.results
