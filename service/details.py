@@ -10,10 +10,26 @@ import re
 
 from service.contract import Reason
 from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
-from service.facts import in_digits, measures, plain, spoken_of, stem
+from service.facts import (
+    days_out_of_place,
+    in_digits,
+    measures,
+    opposite_in_place,
+    plain,
+    spoken_of,
+    stem,
+)
 from service.negation import loses_what_governs
 from service.symbols import differ
-from service.word_order import cased_tokens, changed, crossed, made_passive, tokens
+from service.word_order import (
+    cased_tokens,
+    changed,
+    crossed,
+    exchanged_within,
+    made_passive,
+    parallels_crossed,
+    tokens,
+)
 
 _NO_NOUNS = frozenset(
     listed(
@@ -28,7 +44,17 @@ _COUNTED = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s(?!(?:to|and|or|pp|per)\b)
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|practically)\s+([^\W\d_]+)", re.IGNORECASE)
 _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
-_POSSESSED = re.compile(r"\b(\w+)'s? (\w+) (\w+)\b")
+_POSSESSED = re.compile(r"\b(\w+)'s? (?:own |first |second |late |former |eldest |younger |older )?(\w+)")
+_MEANT = re.compile(
+    r"\b(?:aim(?:s|ed)?|hop(?:e|es|ed|ing)|plan(?:s|ned)?|intend(?:s|ed)?|expect(?:s|ed)?|tend(?:s|ed)?|want(?:s|ed)?"
+    r"|propos(?:e|es|ed)|seek(?:s)?|sought|due|scheduled) to (?:be )?([^\W\d_]+)",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(r"\b(?:could|would|should|may|might|goal|target|aim|plan|hope|intention)s?\b", re.IGNORECASE)
+_WILL_BE = re.compile(r"\bwill be ([^\W\d_]+ed|[^\W\d_]+n)\b")
+_PREFIXED = re.compile(r"\b(semi|bi|pre|post|sub|anti|multi|half|quarter|inter|intra)-([^\W\d_]{3,})", re.IGNORECASE)
+_POINTS = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s?(?:pp\b|points?\b|Punkte?n?\b|puntos?\b|个百分点|ポイント)")
+_SHARE = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s?(?:%|Prozent\b|por ciento\b|pour cent\b)")
 _ERA = re.compile(r"(\d+) ?(?:BCE?|B\.C\.|v\. ?Chr)")
 _CONTRASTS = tuple(
     frozenset(listed(words))
@@ -44,7 +70,9 @@ def figures_conflict(claim: str, quote: str) -> Reason | None:
     claim, quote = plain(claim), plain(quote)
     if _counts_differ(claim, quote) or _loses_era(claim, quote):
         return "number_mismatch"
-    if _loses_percent(claim, quote):
+    if days_out_of_place(claim, quote):
+        return "date_mismatch"
+    if _loses_percent(claim, quote) or _points_differ(claim, quote):
         return "unit_mismatch"
     return "symbol_mismatch" if differ(claim, quote) else None
 
@@ -57,10 +85,12 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     quote = spoken_of(claim, quote)
     if loses_what_governs(claim, quote):
         return "scope_mismatch"
-    if _UNREAL.search(quote) and not _UNREAL.search(claim):
+    if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
         return "modality_mismatch"
-    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(tokens(claim), tokens(quote)):
+    if _orders_differ(claim, quote):
         return "order_mismatch"
+    if _loses_prefix(claim, quote) or _loses_prefix(quote, claim):
+        return "scope_mismatch"
     hedged, hedged_there = _hedged(claim), _hedged(quote)
     said, shown = tokens(claim), tokens(quote)
     if (hedged - hedged_there).intersection(shown) or (hedged_there - hedged).intersection(said):
@@ -68,20 +98,57 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     objects, others = _objects(said), _objects(shown)
     if any(_contrast(words, others[what]) for what, words in objects.items() if what in others):
         return "opposite_mismatch"
-    for at_claim, at_quote in changed(said, shown):
-        here, there = said[at_claim], shown[at_quote]
-        if here and there and len(here) <= PLACE_WORDS_MAX and _contrast(set(here), set(there)):
-            return "opposite_mismatch"
-    return None
+    places = [(said[at_claim], shown[at_quote]) for at_claim, at_quote in changed(said, shown)]
+    return "opposite_mismatch" if any(_opposed_in_place(*place) for place in places) else None
+
+
+def _opposed_in_place(here: list[str], there: list[str]) -> bool:
+    """Whether a stretch of the claim turns around the one in whose place it stands."""
+    short = bool(here and there) and len(here) <= PLACE_WORDS_MAX
+    return (short and _contrast(set(here), set(there))) or opposite_in_place(here, there)
+
+
+def _orders_differ(claim: str, quote: str) -> bool:
+    said, shown = tokens(claim), tokens(quote)
+    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(said, shown):
+        return True
+    return parallels_crossed(said, shown) or exchanged_within(list(map(stem, said)), list(map(stem, shown)))
+
+
+def _does_what_was_meant(claim: str, quote: str) -> bool:
+    """Whether somebody does what they only mean, or tend, to do; or what will be has been."""
+    stems = {stem(one) for one in tokens(claim)}
+    meant = _MEANT.findall(quote)
+    if any(stem(does.casefold()) in stems for does in meant) and not _MEANT.search(claim) and not _OPEN.search(claim):
+        return True
+    return any(re.search(rf"\b(?:was|were|been) {re.escape(done)}\b", claim) for done in _WILL_BE.findall(quote))
+
+
+def _loses_prefix(claim: str, quote: str) -> bool:
+    """Whether "semi-annual" became "annual"."""
+    for prefix, word in _PREFIXED.findall(quote):
+        alone = re.compile(rf"(?<![-\w]){re.escape(word)}\b", re.IGNORECASE)
+        whole = re.compile(rf"{prefix}[- ]?{re.escape(word)}", re.IGNORECASE)
+        if alone.search(claim) and not alone.search(quote) and not whole.search(claim):
+            return True
+    return False
+
+
+def _points_differ(claim: str, quote: str) -> bool:
+    """Whether points became per cent of something, or the other way round."""
+    points, shares = (frozenset(map(in_digits, form.findall(claim))) for form in (_POINTS, _SHARE))
+    points_there, shares_there = (frozenset(map(in_digits, form.findall(quote))) for form in (_POINTS, _SHARE))
+    return bool((points & shares_there) - points_there or (shares & points_there) - shares_there)
 
 
 def _loses_possession(claim: str, quote: str) -> bool:
-    """Whether the king does what "the king's brother" did."""
-    claim = claim.casefold()
-    return any(
-        f" {owned} " not in f" {claim} " and re.search(rf"\b{re.escape(owner)}\s+{re.escape(does)}\b", claim)
-        for owner, owned, does in _POSSESSED.findall(quote.casefold())
-    )
+    """Whether the king does what "the king's brother" did: the quote has him as the owner of what the claim lacks."""
+    claim, quote = claim.casefold(), quote.casefold()
+    for owner, owned in _POSSESSED.findall(quote):
+        alone = re.compile(rf"\b{re.escape(owner)}\b(?!')")
+        if alone.search(claim) and not alone.search(quote) and not re.search(rf"\b{re.escape(owned)}", claim):
+            return True
+    return False
 
 
 def _objects(words: list[str]) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -361,6 +361,33 @@ def _stemmed(words: Counter[str]) -> Counter[str]:
     found: Counter[str] = Counter()
     for word, count in words.items():
         found[stem(word)] += count
+    return found
+
+
+def opposite_in_place(here: Collection[str], there: Collection[str]) -> bool:
+    """Whether a stretch of a claim has a word, and the stretch in whose place it stands only that word's opposite."""
+    said, shown = ({stem(one.casefold()) for one in words} for words in (here, there))
+    return any(
+        other in shown and other not in said and word not in shown
+        for word in said & _opposites().keys()
+        for other in _opposites()[word]
+    )
+
+
+def days_out_of_place(claim: str, quote: str) -> bool:
+    """Whether a day of a month stands where the quote has another."""
+    return _out_of_place(_with_months(tokens(claim)), _with_months(tokens(quote)))
+
+
+def _with_months(words: list[str]) -> list[str]:
+    """Tokens, a day and its month one of them."""
+    months = {one.casefold() for one in MONTHS}
+    found: list[str] = []
+    for word in words:
+        if word in months and found and found[-1].isdigit():
+            found[-1] += f" {word}"
+        else:
+            found.append(word)
     return found
 
 

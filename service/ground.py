@@ -52,9 +52,10 @@ _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _STOP_WITHIN = re.compile(
-    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)(?=[\"'(\[\u201c]?[A-Z])"
+    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
+    r"(?=(?:\d{1,2}[.)]\s+)?[\"'(\[\u201c]?[A-Z])"
 )
-"""After a word too long for an abbreviation, and before a capital letter."""
+"""After a word too long for an abbreviation, and before a capital letter, or the number of a clause."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(
@@ -374,15 +375,16 @@ def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Rea
     known = {*quoted, *analyzer.terms(source.header)}
     for number, (at_claim, at_quote) in enumerate(changed(words, shown)):
         here, there = words[at_claim], shown[at_quote]
-        added = unsaid(set(analyzer.terms(" ".join(here))), known)
-        left_out = unsaid(set(analyzer.terms(" ".join(there))), claimed)
-        if added and left_out:  # one word in another's place
+        there_terms = set(analyzer.terms(" ".join(there)))
+        left_out = unsaid(there_terms, claimed)
+        if left_out and unsaid(set(analyzer.terms(" ".join(here))), quoted):  # one word in another's place
             return "not_supported"
-        gap = len(set(analyzer.terms(" ".join(there))))
+        added = unsaid(set(analyzer.terms(" ".join(here))), known)
+        gap = len(there_terms)
         if len(added - _common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
             return "not_supported"
         if number == 0 and there and at_quote.start == 0:
-            subject = set(analyzer.terms(" ".join(there))) - _common(analyzer)
+            subject = there_terms - _common(analyzer)
             leads = "," in there or there[-1] == "that" or refers_back(quote, 0)
             if subject and not leads and not subject & set(analyzer.terms(plain(claim))):
                 return "fused_sources"

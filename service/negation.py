@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from service.fact_words import listed
 from service.facts import stem
 
 _ENGLISH = r"\b(?:not|no|never|none|neither|nor|nobody|nothing|nowhere|cannot|without)\b|n['\u2019]t\b|\bnon-(?=\w)"
 _OTHERS = {
     "german": "nicht kein keine keinen keinem keiner keines nie niemals niemand nirgends weder ohne",
-    "french": "ne n pas jamais aucun aucune aucuns aucunes sans ni non rien personne",
+    "french": "pas jamais aucun aucune aucuns aucunes sans ni non rien personne",
     "spanish": "no nunca jamás ningún ninguna ninguno sin ni tampoco nadie nada",
     "italian": "non mai nessun nessuna nessuno senza né niente nulla",
     "portuguese": "não nunca jamais nenhum nenhuma sem nem ninguém nada",
@@ -36,6 +37,9 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
     for language, words in _OTHERS.items()
 } | {"english": re.compile(_ENGLISH, re.IGNORECASE)}
 _OF_ANY = re.compile(_UNSPACED)
+_GOES_WITH_ANOTHER = re.compile(r"(?<!\w)(?:ne|n)(?!\w)", re.IGNORECASE)
+"""French: half of a negation, of which the other half (ne ... plus) may be a word that denies nothing alone."""
+_SOMEBODY = re.compile(r"\b(?:une|la|cette|chaque) personne\b", re.IGNORECASE)
 
 _NOT_ALONE = re.compile(r"\bnot (?:only|just|merely|simply)\b", re.IGNORECASE)
 """Denies nothing: what follows is so, and something else is too."""
@@ -61,6 +65,10 @@ _TAKING_BACK = frozenset(
         """.split(),  # noqa: SIM905  # a list of words
     )
 )
+_WITHOUT_OBJECT = frozenset(
+    listed("at below above under over near before after during between since for while when because if once")
+)
+"""Before these it takes back nothing: "the pump stops below 8 degrees"."""
 _TAKING_BACK_PAIRS = frozenset([("rather", "than"), ("instead", "of"), ("replica", "of"), ("far", "from")])
 """What follows these is not so, or no longer, or not yet."""
 _REACH = 3  # words of substance that a negation may still belong to
@@ -96,7 +104,10 @@ _CLAUSE = re.compile(r"[,;:\u2013\u2014]")
 
 def negations(text: str, language: str = "english") -> int:
     """How many words of a text deny."""
-    return len(_PATTERNS.get(language, _OF_ANY).findall(_NOT_ALONE.sub(" ", text)))
+    if language == "french":
+        text = _SOMEBODY.sub(" ", text)
+    found = len(_PATTERNS.get(language, _OF_ANY).findall(_NOT_ALONE.sub(" ", text)))
+    return found if language != "french" else max(found, len(_GOES_WITH_ANOTHER.findall(text)))
 
 
 def denied_otherwise(claim: str, quote: str, language: str = "english") -> bool:
@@ -221,7 +232,8 @@ def _governed(text: str) -> tuple[frozenset[str], frozenset[str]]:
     after = [
         _following(words, stems, at)
         for at, word in enumerate(words)
-        if stems[at] in _TAKING_BACK or (word, *words[at + 1 : at + 2]) in _TAKING_BACK_PAIRS
+        if (stems[at] in _TAKING_BACK and not _WITHOUT_OBJECT.intersection(words[at + 1 : at + 2]))
+        or (word, *words[at + 1 : at + 2]) in _TAKING_BACK_PAIRS
     ]
     return frozenset(one for found in after for one in found[:1]), frozenset(one for found in after for one in found)
 

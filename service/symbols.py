@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 _SIGNED = re.compile(r"(?<![^\s(\[\"'\u201c=<>,:])(?P<sign>[-\u2212+\u00b1])[$€£¥]?(?P<number>\d+(?:[.,]\d+)*)")
-_UNSIGNED = re.compile(r"(?<![\w.,\u2212+\u00b1-])[$€£¥]?(\d+(?:[.,]\d+)*)")
+_UNSIGNED = re.compile(r"(?<![A-Za-z0-9_.,\u2212+\u00b1-])[$€£¥]?(\d+(?:[.,]\d+)*)")
+_MINUS = re.compile(r"(?:\b(?:minus|negative|moins|menos)\s|零下|マイナス)\s?(?=[$€£¥]?\d)", re.IGNORECASE)
 _SAID_IN_WORDS = re.compile(r"\b(?:minus|negative|below|under|loss|deficit|BCE?)\b", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _QUOTE_BLOCK = re.compile(r"^\s*>+ ?", re.MULTILINE)
@@ -27,7 +29,7 @@ def differ(claim: str, quote: str) -> bool:
     """Whether a claim has a sign of a number, an operator, an option, a ratio or a picture that its quote has not, or
     another one between the same things.
     """
-    claim, quote = (_QUOTE_BLOCK.sub("", _TAG.sub(" ", one)) for one in (claim, quote))
+    claim, quote = (_MINUS.sub(" -", _QUOTE_BLOCK.sub("", _TAG.sub(" ", one))) for one in (claim, quote))
     if _signs_differ(claim, quote) or _pictures(claim) - _pictures(quote):
         return True
     plain, other = claim.translate(_ONE_FORM), quote.translate(_ONE_FORM)
@@ -43,7 +45,8 @@ def _signs_differ(claim: str, quote: str) -> bool:
         return True
     without = set(_UNSIGNED.findall(quote))
     dropped = {number for number, signs in shown.items() if signs - {"+"}} - without
-    return bool(dropped & set(_UNSIGNED.findall(claim)) - said.keys()) and not _SAID_IN_WORDS.search(claim)
+    told, there = (Counter(map(str.casefold, _SAID_IN_WORDS.findall(text))) for text in (claim, quote))
+    return bool(dropped & set(_UNSIGNED.findall(claim)) - said.keys()) and not told - there
 
 
 def _signs(text: str) -> dict[str, set[str]]:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from service.fact_words import LITTLE, listed
+
 _TOKEN = re.compile(r"\d{2,4}s\b|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019_-]?[^\W\d_]+)*|[,;]")
 _SIDES_ALIKE = frozenset(
     ["and", "or", "is", "are", "was", "were", "be", "been", "has", "have", "had", "the", "a", "an", ",", ";"]
@@ -22,6 +24,11 @@ _TELLING_CHARS_MIN = 4
 """A shorter word that stands twice is not told apart: most are articles and prepositions."""
 _LIST = frozenset({"and", "or", ",", ";"})
 _JOINTS = frozenset({"and", "but", "while", "whereas", ";"})
+_JOINTS_OF_ANY = _JOINTS | {",", *listed("or et ou mais und oder aber sowie y e o pero ed ma en och eller og")}
+"""In other languages too; more of them, since they are asked together with a word that stands on both sides."""
+_ALIKE_CHARS = 5
+"""Forms of a word in languages without a stemmer here begin with as many letters alike."""
+_OF_BY = re.compile(r"\bof (?:the |a |an )?(\w+)(?: \w+){0,2} by (?:the |a |an )?(\w+)")
 _CLAUSE_WORDS = 2
 """Words from which a part of a sentence that stands beside "and" may be a clause's and not one of two adjectives."""
 _AGENT = "by"
@@ -117,6 +124,74 @@ def crossed(claim: Sequence[str], quote: Sequence[str]) -> bool:
         if here.start == here.stop and _joins_clauses(quote[there]):
             return True
     return any(_taken_from_beyond(said, shown, here, there) for here, there in changed(said, shown))
+
+
+def parallels_crossed(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """Whether a claim leaves out the end of one thing and the beginning of another that is said alike: of "12 weeks in
+    adults and 8 weeks in adolescents" it has "12 weeks in adolescents".
+
+    Args:
+        claim, quote: tokens.
+    """
+    for here, there in changed(claim, quote):
+        if here.start == here.stop and here.start > 0 and there.start > 0 and there.stop < len(quote):
+            low, high = there.start, there.stop
+            while low > 1 and quote[low - 1] == quote[high - 1]:
+                low, high = low - 1, high - 1
+            while True:
+                if _begins_again(quote[low - 1], quote[low:high]):
+                    return True
+                if high == len(quote) or quote[low] != quote[high]:
+                    break
+                low, high = low + 1, high + 1
+    return False
+
+
+def _begins_again(word: str, left_out: Sequence[str]) -> bool:
+    """Whether what was left out after a word ends in that word, with another thing between a joint and it."""
+    if not left_out or not _alike(word, left_out[-1]):
+        return False
+    for at, joint in enumerate(left_out):
+        before, after = left_out[:at], left_out[at + 1 : -1]
+        if joint in _JOINTS_OF_ANY and set(before) - _JOINTS_OF_ANY and set(after) - LITTLE - _JOINTS_OF_ANY:
+            return True
+    return False
+
+
+def _alike(one: str, other: str) -> bool:
+    return one == other or (len(one) >= _ALIKE_CHARS and one[:_ALIKE_CHARS] == other[:_ALIKE_CHARS])
+
+
+def exchanged_within(claim: Sequence[str], quote: Sequence[str]) -> bool:
+    """As `exchanged`, of the shortest stretch of the quote that holds all they have in common: a word that the quote
+    has once more elsewhere is no help to the claim. And "of A by B" of which the claim makes "of B by A".
+
+    Args:
+        claim, quote: tokens, stemmed alike or not at all.
+    """
+    here, there = ({one.groups() for one in _OF_BY.finditer(" ".join(words))} for words in (claim, quote))
+    if any((later, first) in there and (first, later) not in there for first, later in here):
+        return True
+    stretch = _shortest_with(Counter(claim) & Counter(quote), quote)
+    return len(stretch) < len(quote) and exchanged(claim, stretch)
+
+
+def _shortest_with(wanted: Counter[str], words: Sequence[str]) -> Sequence[str]:
+    """The shortest stretch of the words that has each of the wanted ones as often; they are all there."""
+    lacking, count = Counter(wanted), wanted.total()
+    start, best = 0, words
+    if not count:
+        return words
+    for end, word in enumerate(words):
+        count -= lacking[word] > 0
+        lacking[word] -= 1
+        while count == 0:
+            if end + 1 - start < len(best):
+                best = words[start : end + 1]
+            lacking[words[start]] += 1
+            count += lacking[words[start]] > 0
+            start += 1
+    return best
 
 
 def _joins_clauses(left_out: Sequence[str]) -> bool:

@@ -115,6 +115,42 @@ TAKEN_BACK = [
 ]
 
 
+PLACES = [
+    ("The fee is due on 4 March and the report on 9 April.", "The fee is due on 9 April."),
+    ("Sales rose 2.4 points to 31%.", "Sales rose 2.4% to 31%."),
+    ("Die Quote sank um 1,5 Punkte.", "Die Quote sank um 1,5%."),
+    ("Below -8 degrees the pump stops.", "Below 8 degrees the pump stops."),
+    ("At minus 8 degrees the pump stops.", "At 8 degrees the pump stops."),
+    ("気温は零下10度でした。", "気温は10度でした。"),
+    ("The review is semi-annual.", "The review is annual."),
+    ("The king's brother, Karl, led the army.", "The king led the army."),
+    ("The plan was opposed by the mayor's deputy.", "The plan was opposed by the mayor."),
+    ("The owner's agent, Ada Falk, signed.", "The owner, Ada Falk, signed."),
+    ("The council aims to halve its waste.", "The council will halve its waste."),
+    ("Older ships tended to leak more.", "Older ships leak more."),
+    ("The old key will be removed in June.", "The old key was removed in June."),
+    ("Prices rose in Bergen by 4%, and in Oslo they fell.", "Prices fell in Bergen by 4%."),
+    ("They ran 12 weeks in adults and 8 weeks in children.", "They ran 12 weeks in children."),
+    ("With -f files are kept and with -g files are lost.", "With -f files are lost."),
+    ("Le port ouvrira en mai et la gare ouvrira en juin.", "Le port ouvrira en juin."),
+    ("Replace the old boiler with the new pump, not the pump itself.", "Replace the new pump with the old boiler."),
+    ("The purchase of Norfish by Baltex was cleared.", "The purchase of Baltex by Norfish was cleared."),
+    ("La salle n’est pas ouverte aux mineurs non accompagnés.", "La salle est ouverte aux mineurs non accompagnés."),
+    ("La gare n’est plus ouverte.", "La gare est ouverte."),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), PLACES)
+def test_what_stands_in_another_s_place_is_withheld(passage, claim):
+    assert verdict(passage, claim)[0] == "unsupported"
+
+
+def test_a_title_lends_no_word_that_takes_another_s_place():
+    passage = "The monthly charge rises to 425 dollars."
+    assert verdict(passage, "The annual charge rises to 425 dollars.", "The annual meeting")[0] == "unsupported"
+    assert verdict(passage, "In the annual meeting: the monthly charge rises to 425 dollars.", "The annual meeting")[0]
+
+
 @pytest.mark.parametrize(("passage", "claim"), NEGATION + SIGNS + FIGURES + SHORT_WORDS + CLAUSES + TAKEN_BACK)
 def test_what_turns_a_sentence_around_is_withheld(passage, claim):
     assert verdict(passage, claim)[0] == "unsupported"
@@ -149,6 +185,16 @@ HONEST = [
     ("Tolls were abolished in 1999.", "According to passage 1, tolls were abolished in 1999."),
     ("Tolls were abolished in 1999.", "Answer: Tolls were abolished in 1999."),
     ("It is not only cheap but also quick to build.", "It is cheap and quick to build."),
+    ("Below -8 degrees the pump stops.", "The pump stops below -8 degrees."),
+    ("The review is semi-annual.", "The review is semi-annual."),
+    ("The turbine was stopped for 19 days in May.", "In May the turbine was stopped for 19 days."),
+    ("The council's report on waste came out in May.", "In May the council's report on waste came out."),
+    ("It is sold in Spain and in Italy.", "It is sold in Italy."),
+    ("Une personne a été blessée dans la gare.", "Dans la gare, une personne a été blessée."),
+    (
+        "1. Notice is two months. 2. Either party may end it by giving notice in writing.",
+        "Either party may end it by giving notice in writing.",
+    ),
 ]
 
 
