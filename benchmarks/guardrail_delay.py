@@ -158,6 +158,8 @@ def main() -> None:
                 found[f"{title}, {way}"] = asyncio.run(delays(armed, first_sentences(texts, asked.sentences), way))
     if scorers:
         tokenizer = Tokenizer.from_file(str(BUNDLED / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         short = [text for text in (cut(text, tokenizer) for text in texts) if text]
         with served(short) as engine:
             questions = first_sentences(short, asked.sentences)
