@@ -11,6 +11,7 @@ import pytest
 from blockbuster import BlockingError
 
 from service.engine import Engine
+from store.errors import LegUnavailable
 
 
 def reads(folder: Path) -> None:
@@ -45,5 +46,6 @@ def test_a_stage_that_blocks_fails_the_request(engine: Engine, events, monkeypat
 
     monkeypatch.setattr(engine.snapshot, "lexical", leg)
     monkeypatch.setattr(engine.snapshot, "dense", leg)
-    with pytest.raises(BlockingError):
+    with pytest.raises(LegUnavailable) as failed:
         events("Where do otters sleep?")
+    assert isinstance(failed.value.__cause__, BlockingError)
