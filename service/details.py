@@ -47,7 +47,7 @@ _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
 _POSSESSED = re.compile(r"\b(\w+)'s? (?:own |first |second |late |former |eldest |younger |older )?(\w+)")
 _MEANT = re.compile(
     r"\b(?:aim(?:s|ed)?|hop(?:e|es|ed|ing)|plan(?:s|ned)?|intend(?:s|ed)?|expect(?:s|ed)?|tend(?:s|ed)?|want(?:s|ed)?"
-    r"|propos(?:e|es|ed)|seek(?:s)?|sought|due|scheduled) to (?:be )?([^\W\d_]+)",
+    r"|propos(?:e|es|ed)|seeks?|sought|due|scheduled) to (?:be )?([^\W\d_]+)",
     re.IGNORECASE,
 )
 _OPEN = re.compile(r"\b(?:could|would|should|may|might|goal|target|aim|plan|hope|intention)s?\b", re.IGNORECASE)

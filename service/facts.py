@@ -55,6 +55,7 @@ from service.fact_words import (
 )
 from service.word_order import cased_tokens, changed, exchanged, neighbours_exchanged, tokens
 
+_MONTHS = frozenset(one.casefold() for one in MONTHS)
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<before>[$€£¥])?\s?(?P<number>\d+(?:[.,:]\d+)*)(?P<after>\s?(?:[%°]\s?[CF]?|[^\W\d_]+))?"
 )
@@ -381,10 +382,9 @@ def days_out_of_place(claim: str, quote: str) -> bool:
 
 def _with_months(words: list[str]) -> list[str]:
     """Tokens, a day and its month one of them."""
-    months = {one.casefold() for one in MONTHS}
     found: list[str] = []
     for word in words:
-        if word in months and found and found[-1].isdigit():
+        if word in _MONTHS and found and found[-1].isdigit():
             found[-1] += f" {word}"
         else:
             found.append(word)

@@ -10,7 +10,7 @@ import difflib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from service.fact_words import LITTLE, listed
@@ -133,18 +133,23 @@ def parallels_crossed(claim: Sequence[str], quote: Sequence[str]) -> bool:
     Args:
         claim, quote: tokens.
     """
-    for here, there in changed(claim, quote):
-        if here.start == here.stop and here.start > 0 and there.start > 0 and there.stop < len(quote):
-            low, high = there.start, there.stop
-            while low > 1 and quote[low - 1] == quote[high - 1]:
-                low, high = low - 1, high - 1
-            while True:
-                if _begins_again(quote[low - 1], quote[low:high]):
-                    return True
-                if high == len(quote) or quote[low] != quote[high]:
-                    break
-                low, high = low + 1, high + 1
-    return False
+    return any(
+        _begins_again(quote[stretch.start - 1], quote[stretch])
+        for here, there in changed(claim, quote)
+        if here.start == here.stop > 0 and there.start > 0 and there.stop < len(quote)
+        for stretch in _as_well(there, quote)
+    )
+
+
+def _as_well(left_out: slice, words: Sequence[str]) -> Iterator[slice]:
+    """The stretches that may have been left out as well, the rest being the same: of "a b a b" both "a b" and "b a"."""
+    low, high = left_out.start, left_out.stop
+    while low > 1 and words[low - 1] == words[high - 1]:
+        low, high = low - 1, high - 1
+    yield slice(low, high)
+    while high < len(words) and words[low] == words[high]:
+        low, high = low + 1, high + 1
+        yield slice(low, high)
 
 
 def _begins_again(word: str, left_out: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -40,6 +41,8 @@ from service.mcp.tools import Tools
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.errors import UsageError
+
+log = logging.getLogger("footnote.http")
 
 PING_S = 10.0
 """Seconds of silence after which a stream gets a comment; 15 are promised."""
@@ -144,7 +147,9 @@ def _lifespan(
         finally:
             for one in running:
                 one.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            for ended in await asyncio.gather(*running, return_exceptions=True):
+                if isinstance(ended, Exception):  # and not that it was cancelled
+                    log.error("work beside the requests had ended", exc_info=ended)
             await kept.close()
             if mcp is not None:
                 await mcp.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,10 @@ from service.http.connection import Connection
 from service.settings import ServiceSettings
 from service.wiring import Service
 from store.index import IndexDirectory
+
+_spec = importlib.util.spec_from_file_location("footnote_processes", Path(__file__).with_name("processes.py"))
+sys.modules["footnote_processes"] = importlib.util.module_from_spec(_spec)  # as test modules here import it
+_spec.loader.exec_module(sys.modules["footnote_processes"])
 
 INSTALL = """---
 lang: en

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import http.client
-import importlib.util
 import json
 import os
 import socket
@@ -13,13 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import footnote_processes as processes
 import psutil
 import pytest
 
-_spec = importlib.util.spec_from_file_location("footnote_processes", Path(__file__).with_name("processes.py"))
-processes = importlib.util.module_from_spec(_spec)
-sys.modules["footnote_processes"] = processes
-_spec.loader.exec_module(processes)
 serving, Footnote, Load, fetch = processes.serving, processes.Footnote, processes.Load, processes.fetch
 TERM, INT, KILL, HUP = processes.TERM, processes.INT, processes.KILL, processes.HUP
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import footnote_processes as processes
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,12 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.contract import StageReport
 from service.holder import EngineHolder
 from service.http.metrics import Metrics
-
-if "footnote_processes" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location("footnote_processes", Path(__file__).with_name("processes.py"))
-    sys.modules["footnote_processes"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["footnote_processes"])
-processes = sys.modules["footnote_processes"]
 
 QUESTION = {"query": "How long do refunds take?"}
 

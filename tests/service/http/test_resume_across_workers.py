@@ -5,25 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
-import importlib.util
 import json
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
+import footnote_processes as processes
 import pytest
 
 from service.contract import FinishEvent, MetaEvent, SentenceEvent, SourcesEvent, Usage
-
-_spec = importlib.util.spec_from_file_location("footnote_processes", Path(__file__).with_name("processes.py"))
-if "footnote_processes" not in sys.modules:
-    sys.modules["footnote_processes"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["footnote_processes"])
-processes = sys.modules["footnote_processes"]
 
 META = MetaEvent(request_id="r", generation=1, query_used="q", guardrail="verified", model="m")
 SENTENCE = SentenceEvent(index=0, text="東京\n\U0001f600. ", start=0, end=6, verdict="no_claim", citations=[])
