@@ -19,12 +19,14 @@ from service.facts import (
     spoken_of,
     stem,
 )
-from service.negation import loses_what_governs
+from service.negation import loses_what_governs, negations
 from service.symbols import differ
+from service.voice import OneVoice, in_one_voice
 from service.word_order import (
     cased_tokens,
     changed,
     crossed,
+    exchanged,
     exchanged_within,
     made_passive,
     parallels_crossed,
@@ -62,13 +64,15 @@ _CONTRASTS = tuple(
 )
 """Short words of which one in another's place says something else."""
 _CONTRASTING = frozenset().union(*_CONTRASTS)
+_TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
+_UNLESS = re.compile(r"\bunless\b", re.IGNORECASE)
 _ARTICLES = frozenset(listed("the a an its their his her"))
 
 
 def figures_conflict(claim: str, quote: str) -> Reason | None:
     """What a claim counts, or puts a sign to, otherwise than the quote, whatever the words around; None: nothing."""
     claim, quote = plain(claim), plain(quote)
-    if _counts_differ(claim, quote) or _loses_era(claim, quote):
+    if _counts_differ(claim, quote) or _loses_era(claim, quote) or _times_differ(claim, quote):
         return "number_mismatch"
     if days_out_of_place(claim, quote):
         return "date_mismatch"
@@ -83,7 +87,7 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     if _loses_possession(claim, quote):
         return "scope_mismatch"
     quote = spoken_of(claim, quote)
-    if loses_what_governs(claim, quote):
+    if loses_what_governs(claim, quote) or _loses_exception(claim, quote):
         return "scope_mismatch"
     if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
         return "modality_mismatch"
@@ -110,9 +114,30 @@ def _opposed_in_place(here: list[str], there: list[str]) -> bool:
 
 def _orders_differ(claim: str, quote: str) -> bool:
     said, shown = tokens(claim), tokens(quote)
-    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(said, shown):
+    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(said, shown) or parallels_crossed(said, shown):
         return True
-    return parallels_crossed(said, shown) or exchanged_within(list(map(stem, said)), list(map(stem, shown)))
+    alike = in_one_voice(cased_tokens(claim), cased_tokens(quote))
+    if alike is not None and _order_differs(alike):
+        return True
+    only_voice = alike is not None and alike.comparable
+    return not only_voice and exchanged_within(list(map(stem, said)), list(map(stem, shown)))
+
+
+def only_voice_differs(claim: str, quote: str) -> bool:
+    """Whether what stands in another order in a claim does so only because one of the two is in the passive voice."""
+    alike = in_one_voice(cased_tokens(plain(claim)), cased_tokens(plain(quote)))
+    return alike is not None and alike.comparable and not _order_differs(alike)
+
+
+def _order_differs(alike: OneVoice) -> bool:
+    said, shown = ([stem(one.casefold()) for one in words] for words in (alike.claim, alike.quote))
+    if exchanged_within(said, shown) or exchanged(said, shown):
+        return True
+    return crossed(*(list(map(_stem_in_its_case, words)) for words in (alike.claim, alike.quote)))
+
+
+def _stem_in_its_case(word: str) -> str:
+    return stem(word.casefold()).capitalize() if word[0].isupper() else stem(word)
 
 
 def _does_what_was_meant(claim: str, quote: str) -> bool:
@@ -122,6 +147,12 @@ def _does_what_was_meant(claim: str, quote: str) -> bool:
     if any(stem(does.casefold()) in stems for does in meant) and not _MEANT.search(claim) and not _OPEN.search(claim):
         return True
     return any(re.search(rf"\b(?:was|were|been) {re.escape(done)}\b", claim) for done in _WILL_BE.findall(quote))
+
+
+def _loses_exception(claim: str, quote: str) -> bool:
+    """Whether what holds unless something is so holds in any case; "if not" says the same as "unless"."""
+    excepts = _UNLESS.search(quote) is not None and _UNLESS.search(claim) is None
+    return excepts and not negations(claim)
 
 
 def _loses_prefix(claim: str, quote: str) -> bool:
@@ -185,6 +216,12 @@ def _loses_percent(claim: str, quote: str) -> bool:
     wanted, there = measures(claim), measures(quote)
     bare = {in_digits(one) for one in _COUNTED.findall(claim)}
     return any(there.get(number) == {"%"} and None in wanted[number] for number in bare & wanted.keys())
+
+
+def _times_differ(claim: str, quote: str) -> bool:
+    """Whether something is done once in one and twice in the other."""
+    said, shown = (frozenset(map(str.casefold, _TIMES.findall(text))) for text in (claim, quote))
+    return bool(shown) and bool(said - shown - {"once"})
 
 
 def _counts_differ(claim: str, quote: str) -> bool:

@@ -15,18 +15,26 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
-from service.details import figures_conflict, wording_conflict
+from service.details import figures_conflict, only_voice_differs, wording_conflict
 from service.fact_words import listed
 from service.facts import conflict, plain, spoken_of
 from service.framing import no_claim_reason
 from service.harmless import CODE_LANGUAGES
-from service.negation import denied_around, denied_otherwise, introduces_what_is_not, labelled_false
+from service.negation import (
+    GOVERNING,
+    denied_around,
+    denied_otherwise,
+    introduces_what_is_not,
+    labelled_false,
+    loses_only,
+)
 from service.sentences import Unit, refers_back, units
 from service.verbatim import find_ignoring_space, whole_lines
 from service.verifier import Verifier
+from service.voice import comparable, without_address
 from service.windows import likeliest
 from service.word_order import changed, tokens
-from service.wording import COMMON, unsaid, without_lead_in
+from service.wording import COMMON, in_one_form, unsaid, without_lead_in
 from store.analyzer import Analyzer
 from store.detection import iso_639
 
@@ -50,6 +58,15 @@ _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u0
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
 _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
+_SEMICOLON = re.compile(r";\s+")
+_CLAUSE_WORDS_MIN = 4
+_GOES_ON = re.compile(
+    r"(?:but|however|otherwise|except|unless|though|although|yet|nor|not|and|or|so|then|this|that|these|those|it|they|he"
+    r"|she|its|their|his|her|which|who|both|neither|either|each|none|no|only|also|some|others?|all"
+    r"|in (?:that|this|which) case|if (?:so|not))\b",
+    re.IGNORECASE,
+)
+"""How a clause begins that says more of the one before it, or takes some of it back."""
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _STOP_WITHIN = re.compile(
     r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
@@ -323,7 +340,7 @@ def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Ju
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
     analyzer, text = analyzer.of(claim), source.text
-    wanted = set(analyzer.terms(plain(claim)))
+    wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
     if not wanted:
         return _Judged(number, None, 0.0)
     best: Support | None = None
@@ -335,16 +352,29 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
             or (covered >= best.score and end - start < best.end - best.start)
         ):
             best = Support(number, start, end, covered)
-    if best is None or best.score < COVERAGE_MIN:
-        return _Judged(number, None, 0.0 if best is None else best.score)
-    quote = text[best.start : best.end]
+    if best is None:
+        return _Judged(number, None, 0.0)
+    if best.score >= COVERAGE_MIN:
+        return _compared(claim, best, source, analyzer)
+    held = set(analyzer.terms(plain(in_one_form(text[best.start : best.end]))))
+    if len(unsaid(wanted, held)) <= (1 - COVERAGE_MIN) * len(wanted):  # in words of which others say the same
+        judged = _compared(claim, best, source, analyzer)
+        if judged.support is not None:
+            return judged
+    return _Judged(number, None, best.score)
+
+
+def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) -> _Judged:
+    """What the part of a source that holds most of a claim's words says to it."""
+    number = best.source
+    claim, quote = comparable(claim, source.text[best.start : best.end], source.header)
     reason = _said_otherwise(claim, quote, source)
     if reason is None and _is_denied(claim, quote, best.start, source):
         reason = "negation_mismatch"
     if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
         return _Judged(number, None, best.score, "not_supported")
     said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
-    missing = wanted - said - _common(analyzer)
+    missing = set(analyzer.terms(plain(claim))) - said - _common(analyzer)
     new = unsaid([one for one in missing if not one[0].isdigit()], said)
     if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
@@ -355,7 +385,11 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
 
 def _said_otherwise(claim: str, quote: str, source: _Source) -> Reason | None:
     """What a claim of much the same words says otherwise than the quote; None: nothing."""
-    return conflict(claim, quote, source.header) or figures_conflict(claim, quote) or wording_conflict(claim, quote)
+    reason = conflict(claim, quote, source.header)
+    if reason == "order_mismatch" and only_voice_differs(claim, quote):
+        reason = None
+    reason = reason or figures_conflict(claim, quote) or wording_conflict(claim, quote)
+    return reason or ("scope_mismatch" if loses_only(claim, quote, source.language) else None)
 
 
 def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
@@ -383,39 +417,48 @@ def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Rea
         gap = len(there_terms)
         if len(added - _common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
             return "not_supported"
-        if number == 0 and there and at_quote.start == 0:
-            subject = there_terms - _common(analyzer)
-            leads = "," in there or there[-1] == "that" or refers_back(quote, 0)
-            if subject and not leads and not subject & set(analyzer.terms(plain(claim))):
-                return "fused_sources"
+        if number == 0 and at_quote.start == 0 and _other_subject(there, quote, claimed, analyzer):
+            return "fused_sources"
     return None
+
+
+def _other_subject(left_out: Sequence[str], quote: str, claimed: set[str], analyzer: Analyzer) -> bool:
+    """Whether the words that a quote begins with, and the claim does not have, name who or what it speaks of: alone, or
+    before what they govern ("the wife of | the king").
+    """
+    if not left_out or "," in left_out or left_out[-1] == "that" or refers_back(quote, 0):
+        return False
+    head = [*itertools.takewhile(lambda one: one not in GOVERNING, left_out)]
+    return any(
+        not named & claimed and unsaid(named, claimed)
+        for words in (left_out, head)
+        if (named := set(analyzer.terms(" ".join(words))) - _common(analyzer))
+    )
 
 
 def _by_meaning(
     claim: str, judged: Sequence[_Judged], compared: Sequence[_Source], analyzer: Analyzer, verifier: Verifier
 ) -> list[_Judged]:
-    """The same sources judged by the learned scorer where neither words nor a hard check decided, each by the part that
-    holds most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it adds, or
-    words of several sentences are made into one that none says; no scorer of this size sees that: such a claim is
-    decided.
+    """The same sources judged by the learned scorer where neither words nor a hard check decided, each by the sentence
+    that says most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it
+    adds, or words of several sentences are made into one that none says; no scorer of this size sees that: such a claim
+    is decided.
     """
     if is_block(claim):
         return list(judged)
     analyzer = analyzer.of(claim)
-    wanted = set(analyzer.terms(claim))
+    wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
     found = {one.source: one for one in judged}
     parts: dict[int, tuple[int, int]] = {}
     for one in judged:
         source = compared[one.source - 1]
-        part = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
         decided = one.support is not None or one.reason != "not_supported" or one.score >= COVERAGE_MIN
-        if decided or not wanted or part is None:
+        if decided or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
             continue
-        if len(wanted.intersection(analyzer.terms(source.text[slice(*part)]))) >= COVERAGE_MIN * len(wanted):
-            continue
-        text = source.text[slice(*part)]
-        if conflict(claim, text, source.header) is None and figures_conflict(claim, text) is None:
-            parts[one.source] = part
+        start, end = _nearest(wanted, source, analyzer)
+        said, quote = comparable(claim, source.text[start:end], source.header)
+        if _said_otherwise(said, quote, source) is None and not _is_denied(said, quote, start, source):
+            parts[one.source] = (start, end)
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
@@ -425,6 +468,24 @@ def _by_meaning(
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def _said_here_and_there(wanted: set[str], source: _Source, analyzer: Analyzer) -> bool:
+    """Whether some sentences after each other have nearly all of the wanted terms, which no one of them has."""
+    run = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
+    held = () if run is None else analyzer.terms(source.text[slice(*run)])
+    return len(wanted.intersection(held)) >= COVERAGE_MIN * len(wanted)
+
+
+def _nearest(wanted: set[str], source: _Source, analyzer: Analyzer) -> tuple[int, int]:
+    """The window that says most of the wanted terms, in whatever words; of equal ones the shortest. One that speaks of
+    what comes before it is none alone.
+    """
+    header, text = set(analyzer.terms(source.header)), source.text
+    windows = _compared_windows(text, analyzer)
+    alone = [one for one in windows if one[0] == 0 or not refers_back(text, one[0])] or windows
+    start, end, _ = min(alone, key=lambda one: (len(unsaid(wanted, header | one[2])), one[1] - one[0]))
+    return start, end
 
 
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
@@ -438,7 +499,8 @@ def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
 def _compared_windows(text: str, analyzer: Analyzer) -> tuple[tuple[int, int, frozenset[str]], ...]:
     """The windows of a text with their terms: the sentences of one answer are compared with the same few texts."""
     return tuple(
-        (start, end, frozenset(analyzer.terms(plain(text[start:end])))) for start, end in _windows(text, analyzer.main)
+        (start, end, frozenset(analyzer.terms(plain(in_one_form(text[start:end])))))
+        for start, end in _windows(text, analyzer.main)
     )
 
 
@@ -454,11 +516,23 @@ def _windows(text: str, language: str) -> list[tuple[int, int]]:
     """
     found = _units_of(text, language)
     single = [(one.start, one.end) for one in found]
-    return single + [
+    double = [
         (one.start, other.end)
         for one, other in itertools.pairwise(found)
         if refers_back(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
     ]
+    return single + double + [part for one in found if one.kind == "prose" for part in _clauses(text, one)]
+
+
+def _clauses(text: str, whole: Unit) -> Iterator[tuple[int, int]]:
+    """What a semicolon parts, where no part speaks of the one before it."""
+    stops = list(_SEMICOLON.finditer(text, whole.start, whole.end))
+    if not stops or any(_GOES_ON.match(text, stop.end()) or refers_back(text, stop.end()) for stop in stops):
+        return
+    edges = [whole.start, *(edge for stop in stops for edge in stop.span()), whole.end]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if len(text[start:end].split()) >= _CLAUSE_WORDS_MIN:
+            yield start, end
 
 
 def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others: Sequence[_Judged]) -> Reason:

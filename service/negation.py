@@ -93,12 +93,27 @@ _LABELLED_FALSE = re.compile(
     r"\s*(?:[-*+•]\s+)?[\"'*_]*(?:myth|false|wrong|fiction|misconception|incorrect|bad|don['\u2019]t)[*_]*\s*[:–—-]",
     re.IGNORECASE,
 )
+_ONLY = {
+    "german": frozenset(listed("nur lediglich ausschließlich")),
+    "french": frozenset(listed("seulement uniquement exclusivement")),
+    "spanish": frozenset(listed("solo sólo solamente únicamente exclusivamente")),
+    "italian": frozenset(listed("solo soltanto solamente unicamente")),
+    "portuguese": frozenset(listed("só somente apenas unicamente")),
+    "dutch": frozenset(listed("slechts alleen uitsluitend enkel")),
+    "swedish": frozenset(listed("bara endast enbart")),
+    "norwegian": frozenset(listed("bare kun utelukkende")),
+    "danish": frozenset(listed("kun udelukkende")),
+    "russian": frozenset(listed("только лишь исключительно")),
+}
+"""By language, words that narrow what follows them."""
+_NARROWED_WORDS = 3  # that one of them may speak of
+_TELLING_CHARS_MIN = 4  # of a word; a shorter one is an article or a preposition
+_WORDS = re.compile(r"[^\W\d_]+")
 _LIMITED = re.compile(r"\s*(?:until|till|before|prior to|if|unless|provided|assuming|suppose)\b", re.IGNORECASE)
 """It was so until then, or is so only then."""
-_GOVERNED = re.compile(
-    r"\b(?:of|for|by|with|without|from|to|than|like|unlike|against|about|between|among)\s+$", re.IGNORECASE
-)
-"""What follows is no subject of its own: "the wife of | the king ruled"."""
+GOVERNING = frozenset(listed("of for by with without from to than like unlike against about between among"))
+"""What follows these is no subject of its own: "the wife of | the king ruled"."""
+_GOVERNED = re.compile(rf"\b(?:{'|'.join(sorted(GOVERNING))})\s+$", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:\u2013\u2014]")
 
 
@@ -124,6 +139,22 @@ def denied_otherwise(claim: str, quote: str, language: str = "english") -> bool:
     if language == "english" and None not in (only, only_there) and only != only_there:
         return True
     return language == "english" and said > 0 and _belong_otherwise(claim, quote)
+
+
+def loses_only(claim: str, quote: str, language: str) -> bool:
+    """Whether a claim says without "only" what the quote says with it. Languages other than English."""
+    narrowing = _ONLY.get(language, frozenset())
+    said, shown = (_WORDS.findall(text.casefold()) for text in (claim, quote))
+    if narrowing.intersection(said):
+        return False
+    narrowed = {
+        one
+        for at, word in enumerate(shown)
+        if word in narrowing
+        for one in shown[at + 1 : at + 1 + _NARROWED_WORDS]
+        if len(one) >= _TELLING_CHARS_MIN
+    }
+    return bool(narrowed.intersection(said))
 
 
 def _alone(text: str) -> bool | None:

@@ -46,16 +46,28 @@ def judged(text, model, passages=PASSAGES):
 FAR = "This animal is asleep for much of its time [1]."
 
 
-def test_a_far_rewording_passes_where_the_scorer_is_sure_and_cites_whole_sentences():
+def test_a_far_rewording_passes_where_the_scorer_is_sure_and_cites_a_whole_sentence():
     model = Told(SURE)
     found = judged(FAR, model)
     assert found.verdict == "supported"
     (support,) = found.supports
-    assert OTTER[support.start : support.end] == OTTER
+    assert OTTER[support.start : support.end] == "The otter sleeps five hours a day."
     assert support.score == found.score == pytest.approx(0.9933, abs=1e-3)
     ((claim, (part,)),) = model.asked
     assert claim == "This animal is asleep for much of its time."
-    assert part == f"Animals Life\n{OTTER}"
+    assert part == "Animals Life\nThe otter sleeps five hours a day."
+
+
+def test_hard_checks_are_of_the_sentence_that_says_most_of_it():
+    passage = "The heron may fly at night. The otter sleeps five hours. No dog is fed."
+    model = Told(SURE)
+    found = judged("This otter sleeps soundly through a good many hours [1].", model, [passage])
+    assert found.verdict == "supported"  # neither "may" nor "no" is said of it
+    assert passage[slice(found.supports[0].start, found.supports[0].end)] == "The otter sleeps five hours."
+
+
+def test_a_source_without_a_sentence_supports_nothing():
+    assert judged(FAR, Told(SURE), [" \n "]).verdict == "unsupported"
 
 
 @pytest.mark.parametrize("model", [Told(UNSURE), None])

@@ -140,6 +140,47 @@ PLACES = [
 ]
 
 
+EXCEPTIONS = [
+    ("If it rings, open the door unless the light is red.", "If it rings, open the door."),
+    ("Betroffen sind nur Geräte aus Linz.", "Betroffen sind alle Geräte aus Linz."),
+    ("Le musée accepte seulement les cartes de Lyon.", "Le musée accepte les cartes de Lyon."),
+    ("All members may vote; those under 18 may not.", "All members may vote; those under 18 may."),
+    ("Members may vote; but not in May.", "Members may vote in May."),
+    ("Retaliation against whistleblowers leads to dismissal.", "Whistleblowing leads to dismissal."),
+    ("Do not charge the cell below zero.", "You must charge the cell below zero."),
+    ("Rinse the filter weekly.", "You may rinse the filter weekly, and must rinse the tank."),
+    ("Rinse the filter weekly.", "You must rinse the filter and the tank weekly."),
+    ("Tenants must rinse the filter weekly.", "You must rinse the filter weekly."),
+    ("The filter is rinsed by tenants.", "The filter is rinsed by you."),
+    ("The museum closes at six; the shop on the ground floor opens at nine.", "The museum opens at nine."),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), EXCEPTIONS)
+def test_what_narrows_is_not_left_out(passage, claim):
+    assert verdict(passage, claim)[0] == "unsupported"
+
+
+VOICES = [
+    ("The Senate was defeated by the House.", "The Senate defeated the House."),
+    ("Bravion must not be used by people with asthma.", "Bravion must not use people with asthma."),
+    ("Texas was visited by the governor of Ohio.", "The governor of Texas visited Ohio."),
+    ("The governor of Ohio visited Texas.", "Ohio was visited by the governor of Texas."),
+    ("The king was betrayed by the queen in the north and the duke in the south.", "The duke betrayed the king there."),
+    ("Prices were raised by shops in May and cut by farmers in June.", "Farmers raised prices in May."),
+    ("Ann was hired by Bob and Cy was fired by Dee.", "Dee fired Ann and Bob hired Cy."),
+    ("Adler was sued by Corvin before Berg was bought by Lund.", "Lund bought Adler before Corvin sued Berg."),
+    ("Milk is spoiled by heat and cheese by light.", "Heat spoils cheese and light milk."),
+    ("The drug was not approved by the agency.", "The agency approved the drug."),
+    ("The drug was approved by the agency but not by the ministry.", "The ministry approved the drug."),
+]
+
+
+@pytest.mark.parametrize(("passage", "claim"), VOICES)
+def test_who_did_it_is_found_in_the_other_voice_too(passage, claim):
+    assert verdict(passage, claim)[0] == "unsupported"
+
+
 @pytest.mark.parametrize(("passage", "claim"), PLACES)
 def test_what_stands_in_another_s_place_is_withheld(passage, claim):
     assert verdict(passage, claim)[0] == "unsupported"
@@ -191,6 +232,24 @@ HONEST = [
     ("The council's report on waste came out in May.", "In May the council's report on waste came out."),
     ("It is sold in Spain and in Italy.", "It is sold in Italy."),
     ("Une personne a été blessée dans la gare.", "Dans la gare, une personne a été blessée."),
+    ("Never mix mineral and synthetic oils.", "Mineral and synthetic oils must never be mixed."),
+    ("Before use, shake the bottle well.", "Shake the bottle well before use."),
+    ("Do not charge a cell below zero.", "You must not charge a cell below zero."),
+    ("If the light is red, close the valve at once.", "If the light is red, you should close the valve at once."),
+    ("Let the iron cool for an hour after use.", "After use, let the iron cool for an hour."),
+    ("When the limit is exceeded the server answers 429.", "If the limit is exceeded, the server responds with 429."),
+    ("The council froze the fees.", "The council has frozen the fees."),
+    ("Turbine 27 was stopped for 19 days; turbines 26 and 28 showed no cracks.", "Turbine 27 was stopped for 19 days."),
+    ("Bravion must not be used by people with asthma.", "People with asthma must not use Bravion."),
+    ("Old barns may be exempted by the fire marshal.", "The fire marshal may exempt old barns."),
+    ("Barns listed before 1990 may be exempted by the marshal.", "The marshal may exempt barns listed before 1990."),
+    ("The council never signed the treaty with France.", "The treaty with France was never signed by the council."),
+    ("The committee can revoke the licence.", "The licence can be revoked by the committee."),
+    (
+        "The caretaker must test the doors monthly and the fans once a quarter.",
+        "The doors must be tested monthly by the caretaker, and the fans once a quarter.",
+    ),
+    ("The old bridge was designed by Anna Lund in 1931.", "In 1931 Anna Lund designed the old bridge."),
     (
         "1. Notice is two months. 2. Either party may end it by giving notice in writing.",
         "Either party may end it by giving notice in writing.",
