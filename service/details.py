@@ -7,6 +7,7 @@ with. English but for figures and signs.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from service.contract import Reason
 from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
@@ -32,6 +33,7 @@ from service.word_order import (
     parallels_crossed,
     tokens,
 )
+from service.wording import base
 
 _NO_NOUNS = frozenset(
     listed(
@@ -114,30 +116,46 @@ def _opposed_in_place(here: list[str], there: list[str]) -> bool:
 
 def _orders_differ(claim: str, quote: str) -> bool:
     said, shown = tokens(claim), tokens(quote)
-    if crossed(cased_tokens(claim), cased_tokens(quote)) or made_passive(said, shown) or parallels_crossed(said, shown):
+    cased, cased_there = cased_tokens(claim), cased_tokens(quote)
+    if crossed(_in_base_form(cased), _in_base_form(cased_there)):
         return True
-    alike = in_one_voice(cased_tokens(claim), cased_tokens(quote))
-    if alike is not None and _order_differs(alike):
+    if made_passive(said, shown) or parallels_crossed(said, shown):
+        return True
+    alike = in_one_voice(cased, cased_there)
+    if alike is not None and _differs_in_one_voice(alike):
         return True
     only_voice = alike is not None and alike.comparable
-    return not only_voice and exchanged_within(list(map(stem, said)), list(map(stem, shown)))
+    return not only_voice and exchanged_within(_in_base_form(said), _in_base_form(shown))
 
 
 def only_voice_differs(claim: str, quote: str) -> bool:
     """Whether what stands in another order in a claim does so only because one of the two is in the passive voice."""
     alike = in_one_voice(cased_tokens(plain(claim)), cased_tokens(plain(quote)))
-    return alike is not None and alike.comparable and not _order_differs(alike)
+    return alike is not None and alike.comparable and not _differs_in_one_voice(alike)
 
 
-def _order_differs(alike: OneVoice) -> bool:
-    said, shown = ([stem(one.casefold()) for one in words] for words in (alike.claim, alike.quote))
-    if exchanged_within(said, shown) or exchanged(said, shown):
+def _differs_in_one_voice(alike: OneVoice) -> bool:
+    claim, quote = _in_base_form(alike.claim), _in_base_form(alike.quote)
+    said, shown = (list(map(str.casefold, words)) for words in (claim, quote))
+    if exchanged_within(said, shown) or exchanged(said, shown) or _others_did_it(said, alike):
         return True
-    return crossed(*(list(map(_stem_in_its_case, words)) for words in (alike.claim, alike.quote)))
+    return crossed(claim, quote)
 
 
-def _stem_in_its_case(word: str) -> str:
-    return stem(word.casefold()).capitalize() if word[0].isupper() else stem(word)
+def _others_did_it(said: list[str], alike: OneVoice) -> bool:
+    """Whether the claim has one of several things that the quote says were done, and only who did another."""
+    agents = [set(map(str.casefold, _in_base_form(agent))) - _ARTICLES for agent, _ in alike.done]
+    verbs = _in_base_form([verb.casefold() for _, verb in alike.done])
+    return any(
+        verb in said and not agent.intersection(said) and any(other.intersection(said) for other in agents)
+        for agent, verb in zip(agents, verbs, strict=True)
+    )
+
+
+def _in_base_form(words: Sequence[str]) -> list[str]:
+    """The words' stems, of irregular forms that of the word, with the capital letters they have."""
+    stems = ((word, base(stem(word.casefold()))) for word in words)
+    return [found.capitalize() if word[0].isupper() else found for word, found in stems]
 
 
 def _does_what_was_meant(claim: str, quote: str) -> bool:

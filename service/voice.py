@@ -135,11 +135,13 @@ class OneVoice:
     Args:
         claim, quote: tokens in their own case.
         comparable: one of them alone was turned, and whole: their order may be judged by these alone.
+        done: of the quote, who did what (a participle), for each passive that was turned.
     """
 
     claim: list[str]
     quote: list[str]
     comparable: bool
+    done: list[tuple[list[str], str]]
 
 
 def in_one_voice(claim: Sequence[str], quote: Sequence[str]) -> OneVoice | None:
@@ -148,26 +150,30 @@ def in_one_voice(claim: Sequence[str], quote: Sequence[str]) -> OneVoice | None:
     Args:
         claim, quote: tokens in their own case.
     """
-    turned, turned_there = in_active_voice(claim), in_active_voice(quote)
+    (turned, _), (turned_there, done) = _in_active_voice(claim), _in_active_voice(quote)
     changed, changed_there = turned != list(claim), turned_there != list(quote)
     if not (changed or changed_there):
         return None
     rest = turned if changed else turned_there
-    return OneVoice(turned, turned_there, changed != changed_there and "by" not in rest)
+    return OneVoice(turned, turned_there, changed != changed_there and "by" not in rest, done)
 
 
 def in_active_voice(words: Sequence[str]) -> list[str]:
     """The words with each passive whose agent is named turned: who did it, the verb, what it was done to."""
-    found = list(words)
+    return _in_active_voice(words)[0]
+
+
+def _in_active_voice(words: Sequence[str]) -> tuple[list[str], list[tuple[list[str], str]]]:
+    found, done = list(words), list[tuple[list[str], str]]()
     for _ in range(_TURNS_MAX):
-        turned = _turned(found)
+        turned = _turned(found, done)
         if turned is None:
             break
         found = turned
-    return found
+    return found, done
 
 
-def _turned(words: list[str]) -> list[str] | None:
+def _turned(words: list[str], done: list[tuple[list[str], str]]) -> list[str] | None:
     folded = [one.casefold() for one in words]
     for by, word in enumerate(folded):
         passive = _passive(folded, by) if word == "by" else None
@@ -176,6 +182,7 @@ def _turned(words: list[str]) -> list[str] | None:
             continue
         start, verb, participle = passive
         subject, beside = words[start:verb], [one for one in words[verb:participle] if one.casefold() not in _BE]
+        done.append((words[by + 1 : after], words[participle]))
         return [
             *words[:start],
             *words[by + 1 : after],
@@ -183,12 +190,12 @@ def _turned(words: list[str]) -> list[str] | None:
             words[participle],
             *subject,
             *words[participle + 1 : by],
-            *_done_as_well(words[after:], subject),
+            *_done_as_well(words[after:], subject, done),
         ]
     return None
 
 
-def _done_as_well(rest: list[str], subject: list[str]) -> list[str]:
+def _done_as_well(rest: list[str], subject: list[str], done: list[tuple[list[str], str]]) -> list[str]:
     """What follows a passive, a second participle of the same subject turned: "... and killed by bats"."""
     folded = [one.casefold() for one in rest]
     if not folded or folded[0] not in _JOINTS:
@@ -201,7 +208,8 @@ def _done_as_well(rest: list[str], subject: list[str]) -> list[str]:
     if after == by:
         return rest
     beside = [one for one in rest[1:participle] if one.casefold() not in _BE]
-    again = _done_as_well(rest[after:], subject)
+    done.append((rest[by + 1 : after], rest[participle]))
+    again = _done_as_well(rest[after:], subject, done)
     return [rest[0], *rest[by + 1 : after], *beside, rest[participle], *subject, *rest[participle + 1 : by], *again]
 
 

@@ -396,6 +396,17 @@ def _same() -> Mapping[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
+def base(term: str) -> str:
+    """A stem, or that of the word whose irregular form it is."""
+    return _bases().get(term, term)
+
+
+@lru_cache(maxsize=1)
+def _bases() -> Mapping[str, str]:
+    lines = [_stems(line.split()) for line in _FORMS.strip().split("\n")]
+    return {form: forms[0] for forms in reversed(lines) for form in forms}
+
+
 @lru_cache(maxsize=1)
 def _joining() -> frozenset[str]:
     return frozenset(_stems(_JOINING.split()))

@@ -162,6 +162,9 @@ def test_what_narrows_is_not_left_out(passage, claim):
 
 
 VOICES = [
+    ("The caretaker must test doors and the owner must pay the fee.", "The fee must be paid by the caretaker."),
+    ("The virus is carried by mosquitoes and killed by bats.", "Bats carry the virus."),
+    ("The virus is carried by mosquitoes and killed by bats.", "Mosquitoes kill the virus."),
     ("The Senate was defeated by the House.", "The Senate defeated the House."),
     ("Bravion must not be used by people with asthma.", "Bravion must not use people with asthma."),
     ("Texas was visited by the governor of Ohio.", "The governor of Texas visited Ohio."),
@@ -241,6 +244,7 @@ HONEST = [
     ("The council froze the fees.", "The council has frozen the fees."),
     ("Turbine 27 was stopped for 19 days; turbines 26 and 28 showed no cracks.", "Turbine 27 was stopped for 19 days."),
     ("Bravion must not be used by people with asthma.", "People with asthma must not use Bravion."),
+    ("The virus is carried by mosquitoes and killed by bats.", "Mosquitoes carry the virus."),
     ("Old barns may be exempted by the fire marshal.", "The fire marshal may exempt old barns."),
     ("Barns listed before 1990 may be exempted by the marshal.", "The marshal may exempt barns listed before 1990."),
     ("The council never signed the treaty with France.", "The treaty with France was never signed by the council."),
