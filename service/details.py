@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from service.contract import Reason
-from service.fact_words import PLACE_WORDS_MAX, UNITS, listed
+from service.fact_words import MAY, MORE_UNITS, MUST, PLACE_WORDS_MAX, UNITS, listed
 from service.facts import (
     days_out_of_place,
     in_digits,
@@ -19,6 +19,7 @@ from service.facts import (
     plain,
     spoken_of,
     stem,
+    units_differ,
 )
 from service.negation import loses_what_governs, negations
 from service.symbols import differ
@@ -65,8 +66,15 @@ _CONTRASTS = tuple(
     for words in ("by to from", "from into", "in before after since until", "if unless", "with before after")
 )
 """Short words of which one in another's place says something else."""
-_CONTRASTING = frozenset().union(*_CONTRASTS)
+_UNTIL_THEN, _FROM_THEN = frozenset(listed("before until till")), frozenset(listed("after once when since"))
+_CONTRASTING = frozenset().union(*_CONTRASTS, _UNTIL_THEN, _FROM_THEN)
+_CODE = re.compile(r"\b[^\W_]*[A-Za-z]\d[^\W_]*\b")
 _TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
+_ALL_UNITS = {**UNITS, **MORE_UNITS}
+_UNSPACED_COUNT = re.compile(r"(\d+(?:[.,]\d+)*)\s?([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
+_WORD = re.compile(r"[^\W\d_]+")
+_FREE = frozenset(listed("may optional optionally voluntary voluntarily"))
+_MAY_NOT = re.compile(r"\b(?:may|must|shall) (?:not|never)\b|(?<=\d )may\b|\bmay(?= \d)|(?<=\bin )may\b", re.IGNORECASE)
 _UNLESS = re.compile(r"\bunless\b", re.IGNORECASE)
 _ARTICLES = frozenset(listed("the a an its their his her"))
 
@@ -76,9 +84,13 @@ def figures_conflict(claim: str, quote: str) -> Reason | None:
     claim, quote = plain(claim), plain(quote)
     if _counts_differ(claim, quote) or _loses_era(claim, quote) or _times_differ(claim, quote):
         return "number_mismatch"
+    if not _codes(claim) <= _codes(quote):
+        return "number_mismatch"
     if days_out_of_place(claim, quote):
         return "date_mismatch"
-    if _loses_percent(claim, quote) or _points_differ(claim, quote):
+    if _loses_percent(claim, quote) or _points_differ(claim, quote) or units_differ(claim, quote, _ALL_UNITS):
+        return "unit_mismatch"
+    if _counted_otherwise(claim, quote):
         return "unit_mismatch"
     return "symbol_mismatch" if differ(claim, quote) else None
 
@@ -92,6 +104,8 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     if loses_what_governs(claim, quote) or _loses_exception(claim, quote):
         return "scope_mismatch"
     if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
+        return "modality_mismatch"
+    if _frees(claim, quote):
         return "modality_mismatch"
     if _orders_differ(claim, quote):
         return "order_mismatch"
@@ -158,6 +172,12 @@ def _in_base_form(words: Sequence[str]) -> list[str]:
     return [found.capitalize() if word[0].isupper() else found for word, found in stems]
 
 
+def _frees(claim: str, quote: str) -> bool:
+    """Whether what must be done may be done."""
+    said, shown = ({one.casefold() for one in _WORD.findall(_MAY_NOT.sub(" ", text))} for text in (claim, quote))
+    return bool(said & _FREE and not said & MUST and shown & MUST and not shown & (_FREE | MAY))
+
+
 def _does_what_was_meant(claim: str, quote: str) -> bool:
     """Whether somebody does what they only mean, or tend, to do; or what will be has been."""
     stems = {stem(one) for one in tokens(claim)}
@@ -181,6 +201,19 @@ def _loses_prefix(claim: str, quote: str) -> bool:
         if alone.search(claim) and not alone.search(quote) and not whole.search(claim):
             return True
     return False
+
+
+def _counted_otherwise(claim: str, quote: str) -> bool:
+    """Whether a number has another sign behind it, in scripts without spaces: \u6beb\u5347 for \u5347."""
+    said, shown = (_by_number(text) for text in (claim, quote))
+    return any(number in shown and not signs & shown[number] for number, signs in said.items())
+
+
+def _by_number(text: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for number, sign in _UNSPACED_COUNT.findall(text):
+        found.setdefault(in_digits(number), set()).add(sign)
+    return found
 
 
 def _points_differ(claim: str, quote: str) -> bool:
@@ -212,7 +245,14 @@ def _objects(words: list[str]) -> dict[str, set[str]]:
 
 
 def _contrast(here: set[str], there: set[str]) -> bool:
+    if _turned_in_time(here, there) or _turned_in_time(there, here):
+        return True
     return any(here & group and there & group and not here & there & group for group in _CONTRASTS)
+
+
+def _turned_in_time(here: set[str], there: set[str]) -> bool:
+    """Whether what is so until something happens is so from then on."""
+    return bool(here & _UNTIL_THEN and there & _FROM_THEN and not here & _FROM_THEN and not there & _UNTIL_THEN)
 
 
 def _hedged(text: str) -> set[str]:
@@ -234,6 +274,11 @@ def _loses_percent(claim: str, quote: str) -> bool:
     wanted, there = measures(claim), measures(quote)
     bare = {in_digits(one) for one in _COUNTED.findall(claim)}
     return any(there.get(number) == {"%"} and None in wanted[number] for number in bare & wanted.keys())
+
+
+def _codes(text: str) -> set[str]:
+    """What is made of letters and digits both, but for a number and what it counts: hashes, models, keys."""
+    return {one.casefold() for one in _CODE.findall(text)}
 
 
 def _times_differ(claim: str, quote: str) -> bool:

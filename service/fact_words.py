@@ -107,6 +107,43 @@ UNITS: Mapping[str, str] = {
     for form in forms.split()
 }
 
+MORE_UNITS: Mapping[str, str] = {
+    form: name
+    for name, forms in {
+        "us": "\u03bcs",
+        "cl": "cl centiliter centilitre",
+        "ul": "ul \u03bcl microliter microlitre",
+        "ug": "ug \u03bcg mcg microgram",
+        "um": "um \u03bcm micron micrometer micrometre",
+        "nm": "nm nanometer nanometre",
+        "Ah": "ah",
+        "mAh": "mah",
+        "bar": "bar",
+        "psi": "psi",
+        "Pa": "pa pascal",
+        "kPa": "kpa kilopascal",
+        "hPa": "hpa hectopascal",
+        "mmHg": "mmhg",
+        "J": "joule",
+        "kJ": "kj kilojoule",
+        "kcal": "kcal kilocalorie",
+        "dB": "db decibel",
+        "rpm": "rpm",
+        "pint": "pint",
+        "knot": "knot kn",
+        "km": "kilómetro kilomètre chilometri",
+        "mile": "milla meilen",
+        "min": "minuten minuto minuti",
+        "h": "stunde stunden heure hora uur uren",
+        "day": "tage tagen jour día dag dagen giorni",
+        "week": "woche wochen semaine semana weken settimane",
+        "month": "monat monate monaten mois mese maand maanden mesi",
+        "year": "jahr jahre jahren ans année año jaar anni",
+    }.items()
+    for form in forms.split()
+}
+"""What UNITS lacks, which the support scorer was trained with and which stays as it was."""
+
 _TOLD_BY_CASE = listed("A mA kA MA mV kV MV mW kW MW GW kWh MWh GWh ms Ms")
 CASED_UNITS: Mapping[str, str] = {**{one: one for one in _TOLD_BY_CASE}, "Mb": "Mbit", "Gb": "Gbit", "Tb": "Tbit"}
 """Units that only their case tells from others."""

@@ -78,7 +78,7 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
     context = f"{header}\n{quote}"
     if _numbers_differ(claim, quote, header):
         return "number_mismatch"
-    if _units_differ(claim, quote):
+    if units_differ(claim, quote):
         return "unit_mismatch"
     said, shown = _words(claim), _words(quote)
     if not said.keys() & DATES <= (shown.keys() | _words(header).keys()) & DATES:
@@ -267,17 +267,21 @@ def _years(header: str) -> set[str]:
     return {number for number in _numbers(header) if re.fullmatch(r"1[5-9]\d\d|20\d\d", number)}
 
 
-def _units_differ(claim: str, quote: str) -> bool:
-    """Whether a number has one unit in the claim, and only others in the quote."""
-    wanted, there = measures(claim), measures(quote)
+def units_differ(claim: str, quote: str, units: Mapping[str, str] = UNITS) -> bool:
+    """Whether a number has one unit in the claim, and only others in the quote. Both are plain.
+
+    Args:
+        units: by their forms.
+    """
+    wanted, there = measures(claim, units), measures(quote, units)
     return any(
-        there.get(number) and not units & there[number] and None not in there[number]
-        for number, units in wanted.items()
-        if None not in units
+        there.get(number) and not found & there[number] and None not in there[number]
+        for number, found in wanted.items()
+        if None not in found
     )
 
 
-def measures(text: str) -> dict[str, set[str | None]]:
+def measures(text: str, units: Mapping[str, str] = UNITS) -> dict[str, set[str | None]]:
     """By each number of a plain text: its units, None where it has none."""
     found: dict[str, set[str | None]] = {}
     spelled = re.sub(
@@ -287,19 +291,19 @@ def measures(text: str) -> dict[str, set[str | None]]:
         flags=re.IGNORECASE,
     )
     for match in _NUMBER.finditer(spelled):
-        unit = _unit(match.group("before")) or _unit(match.group("after"))
+        unit = _unit(match.group("before"), units) or _unit(match.group("after"), units)
         found.setdefault(in_digits(match.group("number")), set()).add(unit)
     return found
 
 
-def _unit(text: str | None) -> str | None:
+def _unit(text: str | None, units: Mapping[str, str] = UNITS) -> str | None:
     if text is None:
         return None
     form = re.sub(r"\s", "", text)
     if form in CASED_UNITS:
         return CASED_UNITS[form]
     form = form.casefold()
-    return UNITS.get(form) or UNITS.get(form.removesuffix("s"))
+    return units.get(form) or units.get(form.removesuffix("s"))
 
 
 def _words(text: str) -> Counter[str]:

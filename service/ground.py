@@ -48,6 +48,8 @@ REPAIRS_MAX = 1
 more would take longer than a sentence may.
 """
 
+_SCORED = "english"
+"""The language of which the learned scorer is asked: it knows words of no other, nor do most hard checks."""
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
@@ -444,9 +446,9 @@ def _by_meaning(
     adds, or words of several sentences are made into one that none says; no scorer of this size sees that: such a claim
     is decided.
     """
-    if is_block(claim):
-        return list(judged)
     analyzer = analyzer.of(claim)
+    if is_block(claim) or analyzer.main != _SCORED or not _mostly_latin(claim):
+        return list(judged)
     wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
     found = {one.source: one for one in judged}
     parts: dict[int, tuple[int, int]] = {}
@@ -468,6 +470,11 @@ def _by_meaning(
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def _mostly_latin(text: str) -> bool:
+    letters = [one for one in text if one.isalpha()]
+    return 2 * sum(one < "\u0250" for one in letters) > len(letters)
 
 
 def _said_here_and_there(wanted: set[str], source: _Source, analyzer: Analyzer) -> bool:

@@ -66,6 +66,17 @@ def test_hard_checks_are_of_the_sentence_that_says_most_of_it():
     assert passage[slice(found.supports[0].start, found.supports[0].end)] == "The otter sleeps five hours."
 
 
+@pytest.mark.parametrize(
+    "claim", ["Das Tier schläft die meiste Zeit des Tages und der Nacht.", "这种动物大部分时间都在睡觉。"]
+)
+def test_the_scorer_is_not_asked_of_other_languages(claim):
+    model = Told(SURE)
+    sources = [result(OTTER, 1)]
+    analyzer = Analyzer("english", "german", detects=True)
+    assert check(parse(f"{claim[:-1]} [1]{claim[-1]}", sources), sources, analyzer, Verifier(model, CALIBRATION))
+    assert model.asked == []
+
+
 def test_a_source_without_a_sentence_supports_nothing():
     assert judged(FAR, Told(SURE), [" \n "]).verdict == "unsupported"
 

@@ -141,6 +141,17 @@ PLACES = [
 
 
 EXCEPTIONS = [
+    ("Guests must leave a deposit of 20 euros.", "Guests may leave a deposit of 20 euros."),
+    ("Every request must carry a key.", "Every request may carry a key."),
+    ("An order can be cancelled until the label is printed.", "An order can be cancelled once the label is printed."),
+    ("The pump works at 9 bar.", "The pump works at 9 psi."),
+    ("Add 50 µl of water.", "Add 50 ml of water."),
+    ("Das Dorf liegt 47 Kilometer nördlich.", "Das Dorf liegt 47 Meilen nördlich."),
+    ("La garantie dure 24 mois.", "La garantie dure 24 ans."),
+    ("容量为60升。", "容量为60毫升。"),
+    ("It came with commit 9f3c1ab in May.", "It came with commit 9f3c1ba in May."),
+    ("Capacity is 3,400 mAh at rest.", "Capacity is 3,400 Ah at rest."),
+    ("The warranty can be transferred once.", "The warranty can be transferred twice."),
     ("If it rings, open the door unless the light is red.", "If it rings, open the door."),
     ("Betroffen sind nur Geräte aus Linz.", "Betroffen sind alle Geräte aus Linz."),
     ("Le musée accepte seulement les cartes de Lyon.", "Le musée accepte les cartes de Lyon."),
@@ -245,6 +256,8 @@ HONEST = [
     ("Turbine 27 was stopped for 19 days; turbines 26 and 28 showed no cracks.", "Turbine 27 was stopped for 19 days."),
     ("Bravion must not be used by people with asthma.", "People with asthma must not use Bravion."),
     ("The virus is carried by mosquitoes and killed by bats.", "Mosquitoes carry the virus."),
+    ("Bikes must not be left here and may be collected.", "Bikes must not be left here and may be collected."),
+    ("The café opens after the museum closes.", "The café opens when the museum closes."),
     ("Old barns may be exempted by the fire marshal.", "The fire marshal may exempt old barns."),
     ("Barns listed before 1990 may be exempted by the marshal.", "The marshal may exempt barns listed before 1990."),
     ("The council never signed the treaty with France.", "The treaty with France was never signed by the council."),
