@@ -345,6 +345,7 @@ def _opposites() -> Mapping[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
+@lru_cache(maxsize=4096)
 def stem(word: str) -> str:
     """A word's English stem."""
     return str(_stemmer().stemWord(word))

@@ -50,6 +50,9 @@ more would take longer than a sentence may.
 
 _SCORED = "english"
 """The language of which the learned scorer is asked: it knows words of no other, nor do most hard checks."""
+_NEW_MAX = 2
+"""Words of substance that a far rewording may have in place of those of the sentence it is compared with; more are a
+clause that somebody added, which no scorer of this size sees."""
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
@@ -341,24 +344,23 @@ def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Ju
 
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
-    analyzer, text = analyzer.of(claim), source.text
+    analyzer = analyzer.of(claim)
     wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
     if not wanted:
         return _Judged(number, None, 0.0)
-    best: Support | None = None
-    for start, end, terms in _compared_windows(text, analyzer):
+    best, held = None, frozenset[str]()
+    for start, end, terms in _compared_windows(source.text, analyzer):
         covered = len(wanted & terms) / len(wanted)
         if (
             best is None
             or covered > best.score + 1e-9
             or (covered >= best.score and end - start < best.end - best.start)
         ):
-            best = Support(number, start, end, covered)
+            best, held = Support(number, start, end, covered), terms
     if best is None:
         return _Judged(number, None, 0.0)
     if best.score >= COVERAGE_MIN:
         return _compared(claim, best, source, analyzer)
-    held = set(analyzer.terms(plain(in_one_form(text[best.start : best.end]))))
     if len(unsaid(wanted, held)) <= (1 - COVERAGE_MIN) * len(wanted):  # in words of which others say the same
         judged = _compared(claim, best, source, analyzer)
         if judged.support is not None:
@@ -459,6 +461,9 @@ def _by_meaning(
             continue
         start, end = _nearest(wanted, source, analyzer)
         said, quote = comparable(claim, source.text[start:end], source.header)
+        told = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
+        if len(unsaid(set(analyzer.terms(plain(said))) - _common(analyzer), told)) > _NEW_MAX:
+            continue
         if _said_otherwise(said, quote, source) is None and not _is_denied(said, quote, start, source):
             parts[one.source] = (start, end)
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}

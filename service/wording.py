@@ -359,6 +359,7 @@ _ONE_FORM = tuple(
 """Phrases, and the one that stands for all that say the same."""
 
 
+@lru_cache(maxsize=512)
 def in_one_form(text: str) -> str:
     """The text with phrases that say the same in one form each: bounds, exceptions, conditions, duties."""
     for pattern, form in _ONE_FORM:

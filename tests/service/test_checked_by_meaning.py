@@ -77,6 +77,13 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
     assert model.asked == []
 
 
+def test_three_new_words_are_more_than_a_rewording():
+    model = Told(SURE)
+    found = judged("This otter sleeps soundly, dreams of salmon and wakes at dusk [1].", model)
+    assert found.verdict == "unsupported"
+    assert all("sleeps five" not in part for _, parts in model.asked for part in parts)
+
+
 def test_a_source_without_a_sentence_supports_nothing():
     assert judged(FAR, Told(SURE), [" \n "]).verdict == "unsupported"
 
@@ -125,7 +132,7 @@ def test_words_of_several_sentences_made_into_one_are_not_asked():
 
 def test_a_marker_is_repaired_by_meaning_among_the_nearest_only():
     model = Told(SURE, word="otter sleeps")
-    found = judged("The otter dozes quite a lot [2].", model)
+    found = judged("The otter dozes [2].", model)
     assert found.verdict == "supported"
     assert found.repaired
     assert [one.source for one in found.supports] == [1]
