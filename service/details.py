@@ -23,7 +23,7 @@ from service.facts import (
 )
 from service.negation import loses_what_governs, negations
 from service.symbols import differ
-from service.voice import OneVoice, in_one_voice
+from service.voice import OneVoice, deeds, in_one_voice
 from service.word_order import (
     cased_tokens,
     changed,
@@ -34,7 +34,7 @@ from service.word_order import (
     parallels_crossed,
     tokens,
 )
-from service.wording import base
+from service.wording import base, past_forms
 
 _NO_NOUNS = frozenset(
     listed(
@@ -63,18 +63,33 @@ _SHARE = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s?(?:%|Prozent\b|por ciento\b
 _ERA = re.compile(r"(\d+) ?(?:BCE?|B\.C\.|v\. ?Chr)")
 _CONTRASTS = tuple(
     frozenset(listed(words))
-    for words in ("by to from", "from into", "in before after since until", "if unless", "with before after")
+    for words in ("by to from", "from into", "in before after since until", "if unless", "with before after", "and or")
 )
 """Short words of which one in another's place says something else."""
 _UNTIL_THEN, _FROM_THEN = frozenset(listed("before until till")), frozenset(listed("after once when since"))
 _CONTRASTING = frozenset().union(*_CONTRASTS, _UNTIL_THEN, _FROM_THEN)
-_CODE = re.compile(r"\b[^\W_]*[A-Za-z]\d[^\W_]*\b")
+_ALPHANUMERIC = re.compile(r"[^\W_]+")
+_LETTER_AND_DIGIT = re.compile(r"[A-Za-z]\d")
 _TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
 _ALL_UNITS = {**UNITS, **MORE_UNITS}
-_UNSPACED_COUNT = re.compile(r"(\d+(?:[.,]\d+)*)\s?([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
+_UNSPACED_COUNT = re.compile(r"(?<![\d.,])(\d+(?:[.,]\d+)*)\s?([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _WORD = re.compile(r"[^\W\d_]+")
+_TO_COME = frozenset(listed("will shall won't going upcoming planned expected due scheduled future soon tomorrow next"))
 _FREE = frozenset(listed("may optional optionally voluntary voluntarily"))
 _MAY_NOT = re.compile(r"\b(?:may|must|shall) (?:not|never)\b|(?<=\d )may\b|\bmay(?= \d)|(?<=\bin )may\b", re.IGNORECASE)
+_BOUND_WORDS = (
+    r"(?:up to|at (?:most|least)|(?:no |not )?(?:more|less|fewer|longer|later|earlier|higher|lower) than|over|under"
+    r"|above|below|as (?:many|much|long) as|a (?:maximum|minimum) of)"
+)
+_BOUNDED = re.compile(rf"\b{_BOUND_WORDS} [$€£]?(\d[\d.,]*\d|\d)(?![\w.,]?\d)", re.IGNORECASE)
+_BOUND = re.compile(
+    rf"\b{_BOUND_WORDS}|\b(?:most|least|maximum|minimum|max|min|exceed\w*|beyond|within|until"
+    r"|or (?:more|less|fewer|over|under)|limit\w*|between|once|after|before|by|if|than|past)\b|[<>\u2264\u2265+~]",
+    re.IGNORECASE,
+)
+"""What says of a number that it is a bound, in whatever words."""
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+_SO_OFTEN = re.compile(r"\b[23] times\b")
 _UNLESS = re.compile(r"\bunless\b", re.IGNORECASE)
 _ARTICLES = frozenset(listed("the a an its their his her"))
 
@@ -101,11 +116,11 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     if _loses_possession(claim, quote):
         return "scope_mismatch"
     quote = spoken_of(claim, quote)
-    if loses_what_governs(claim, quote) or _loses_exception(claim, quote):
+    if loses_what_governs(claim, quote) or _loses_exception(claim, quote) or _loses_bound(claim, quote):
         return "scope_mismatch"
     if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
         return "modality_mismatch"
-    if _frees(claim, quote):
+    if _frees(claim, quote) or _is_over(claim, quote):
         return "modality_mismatch"
     if _orders_differ(claim, quote):
         return "order_mismatch"
@@ -135,6 +150,8 @@ def _orders_differ(claim: str, quote: str) -> bool:
         return True
     if made_passive(said, shown) or parallels_crossed(said, shown):
         return True
+    if _others_did_it(said, shown):
+        return True
     alike = in_one_voice(cased, cased_there)
     if alike is not None and _differs_in_one_voice(alike):
         return True
@@ -151,18 +168,19 @@ def only_voice_differs(claim: str, quote: str) -> bool:
 def _differs_in_one_voice(alike: OneVoice) -> bool:
     claim, quote = _in_base_form(alike.claim), _in_base_form(alike.quote)
     said, shown = (list(map(str.casefold, words)) for words in (claim, quote))
-    if exchanged_within(said, shown) or exchanged(said, shown) or _others_did_it(said, alike):
+    if exchanged_within(said, shown) or exchanged(said, shown):
         return True
     return crossed(claim, quote)
 
 
-def _others_did_it(said: list[str], alike: OneVoice) -> bool:
+def _others_did_it(said: Sequence[str], shown: Sequence[str]) -> bool:
     """Whether the claim has one of several things that the quote says were done, and only who did another."""
-    agents = [set(map(str.casefold, _in_base_form(agent))) - _ARTICLES for agent, _ in alike.done]
-    verbs = _in_base_form([verb.casefold() for _, verb in alike.done])
+    words, done = set(_in_base_form(said)), deeds(shown)
+    agents = [set(_in_base_form(agent)) - _ARTICLES for agent, _ in done]
     return any(
-        verb in said and not agent.intersection(said) and any(other.intersection(said) for other in agents)
-        for agent, verb in zip(agents, verbs, strict=True)
+        not agent & words and any(other & words for other in agents)
+        for agent, verb in zip(agents, _in_base_form([verb for _, verb in done]), strict=True)
+        if verb in words
     )
 
 
@@ -170,6 +188,16 @@ def _in_base_form(words: Sequence[str]) -> list[str]:
     """The words' stems, of irregular forms that of the word, with the capital letters they have."""
     stems = ((word, base(stem(word.casefold()))) for word in words)
     return [found.capitalize() if word[0].isupper() else found for word, found in stems]
+
+
+def _is_over(claim: str, quote: str) -> bool:
+    """Whether the claim tells as done, by an irregular form, what the quote has in none; or as so what will be."""
+    said, shown = set(tokens(claim)), set(tokens(quote))
+    over = {base(stem(one)) for one in shown & past_forms()}
+    there = set(_in_base_form(list(shown)))
+    if any((verb := base(stem(one))) in there and verb not in over for one in (said & past_forms()) - shown):
+        return True
+    return bool(shown & _TO_COME and not said & (_TO_COME | MAY | MUST) and not _OPEN.search(claim))
 
 
 def _frees(claim: str, quote: str) -> bool:
@@ -191,6 +219,14 @@ def _loses_exception(claim: str, quote: str) -> bool:
     """Whether what holds unless something is so holds in any case; "if not" says the same as "unless"."""
     excepts = _UNLESS.search(quote) is not None and _UNLESS.search(claim) is None
     return excepts and not negations(claim)
+
+
+def _loses_bound(claim: str, quote: str) -> bool:
+    """Whether "up to 500 euros" became "500 euros"."""
+    if _BOUND.search(claim):
+        return False
+    said = {in_digits(one) for one in _FIGURE.findall(claim)}
+    return any(in_digits(one) in said for one in _BOUNDED.findall(quote))
 
 
 def _loses_prefix(claim: str, quote: str) -> bool:
@@ -278,13 +314,13 @@ def _loses_percent(claim: str, quote: str) -> bool:
 
 def _codes(text: str) -> set[str]:
     """What is made of letters and digits both, but for a number and what it counts: hashes, models, keys."""
-    return {one.casefold() for one in _CODE.findall(text)}
+    return {one.casefold() for one in _ALPHANUMERIC.findall(text) if _LETTER_AND_DIGIT.search(one)}
 
 
 def _times_differ(claim: str, quote: str) -> bool:
     """Whether something is done once in one and twice in the other."""
     said, shown = (frozenset(map(str.casefold, _TIMES.findall(text))) for text in (claim, quote))
-    return bool(shown) and bool(said - shown - {"once"})
+    return bool(shown) and bool(said - shown - {"once"}) and not _SO_OFTEN.search(quote)
 
 
 def _counts_differ(claim: str, quote: str) -> bool:

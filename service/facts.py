@@ -60,6 +60,7 @@ _NUMBER = re.compile(
     r"(?<![\w.])(?P<before>[$€£¥])?\s?(?P<number>\d+(?:[.,:]\d+)*)(?P<after>\s?(?:[%°]\s?[CF]?|[^\W\d_]+))?"
 )
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+_DIGITS_MAX = 24  # more would be rounded
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
@@ -250,7 +251,9 @@ def _numbers(text: str) -> set[str]:
 
 
 def in_digits(digits: str, factor: int = 1) -> str:
-    """One form for equal numbers; what is none (a version, a time) as it is written."""
+    """One form for equal numbers; what is none (a version, a time, a long serial number) as it is written."""
+    if len(digits) > _DIGITS_MAX:
+        return digits
     try:
         value = Decimal(digits.replace(",", "") if _THOUSANDS.fullmatch(digits) else digits) * factor
     except InvalidOperation:

@@ -63,15 +63,6 @@ _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u0
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
 _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
-_SEMICOLON = re.compile(r";\s+")
-_CLAUSE_WORDS_MIN = 4
-_GOES_ON = re.compile(
-    r"(?:but|however|otherwise|except|unless|though|although|yet|nor|not|and|or|so|then|this|that|these|those|it|they|he"
-    r"|she|its|their|his|her|which|who|both|neither|either|each|none|no|only|also|some|others?|all"
-    r"|in (?:that|this|which) case|if (?:so|not))\b",
-    re.IGNORECASE,
-)
-"""How a clause begins that says more of the one before it, or takes some of it back."""
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _STOP_WITHIN = re.compile(
     r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
@@ -371,7 +362,7 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
 def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) -> _Judged:
     """What the part of a source that holds most of a claim's words says to it."""
     number = best.source
-    claim, quote = comparable(claim, source.text[best.start : best.end], source.header)
+    claim, quote = comparable(claim, source.text[best.start : best.end])
     reason = _said_otherwise(claim, quote, source)
     if reason is None and _is_denied(claim, quote, best.start, source):
         reason = "negation_mismatch"
@@ -460,7 +451,7 @@ def _by_meaning(
         if decided or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
             continue
         start, end = _nearest(wanted, source, analyzer)
-        said, quote = comparable(claim, source.text[start:end], source.header)
+        said, quote = comparable(claim, source.text[start:end])
         told = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
         if len(unsaid(set(analyzer.terms(plain(said))) - _common(analyzer), told)) > _NEW_MAX:
             continue
@@ -533,18 +524,7 @@ def _windows(text: str, language: str) -> list[tuple[int, int]]:
         for one, other in itertools.pairwise(found)
         if refers_back(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
     ]
-    return single + double + [part for one in found if one.kind == "prose" for part in _clauses(text, one)]
-
-
-def _clauses(text: str, whole: Unit) -> Iterator[tuple[int, int]]:
-    """What a semicolon parts, where no part speaks of the one before it."""
-    stops = list(_SEMICOLON.finditer(text, whole.start, whole.end))
-    if not stops or any(_GOES_ON.match(text, stop.end()) or refers_back(text, stop.end()) for stop in stops):
-        return
-    edges = [whole.start, *(edge for stop in stops for edge in stop.span()), whole.end]
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        if len(text[start:end].split()) >= _CLAUSE_WORDS_MIN:
-            yield start, end
+    return single + double
 
 
 def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others: Sequence[_Judged]) -> Reason:

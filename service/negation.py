@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from service.fact_words import listed
 from service.facts import stem
+from service.wording import base
 
 _ENGLISH = r"\b(?:not|no|never|none|neither|nor|nobody|nothing|nowhere|cannot|without)\b|n['\u2019]t\b|\bnon-(?=\w)"
 _OTHERS = {
@@ -94,6 +95,7 @@ _LABELLED_FALSE = re.compile(
     re.IGNORECASE,
 )
 _ONLY = {
+    "english": frozenset(listed("only solely exclusively")),
     "german": frozenset(listed("nur lediglich ausschließlich")),
     "french": frozenset(listed("seulement uniquement exclusivement")),
     "spanish": frozenset(listed("solo sólo solamente únicamente exclusivamente")),
@@ -142,9 +144,9 @@ def denied_otherwise(claim: str, quote: str, language: str = "english") -> bool:
 
 
 def loses_only(claim: str, quote: str, language: str) -> bool:
-    """Whether a claim says without "only" what the quote says with it. Languages other than English."""
+    """Whether a claim says without "only" what the quote says with it."""
     narrowing = _ONLY.get(language, frozenset())
-    said, shown = (_WORDS.findall(text.casefold()) for text in (claim, quote))
+    said, shown = (_WORDS.findall(_NOT_ALONE.sub(" ", text).casefold()) for text in (claim, quote))
     if narrowing.intersection(said):
         return False
     narrowed = {
@@ -217,7 +219,7 @@ def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str
 
 def _stemmed(text: str) -> tuple[list[str], list[str]]:
     words = [one.casefold().replace("\u2019", "'") for one in _TOKEN.findall(text)]
-    return words, list(map(stem, words))
+    return words, [base(stem(one)) for one in words]
 
 
 def _following(words: Sequence[str], stems: Sequence[str], at: int) -> list[str]:

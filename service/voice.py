@@ -1,6 +1,7 @@
 """Two sentences in one form, so that they can be compared: a passive turned, a command spoken out as the duty it makes.
 
-English, and without a parser: by short words and the places they have. What is not recognised is left as it stands.
+English, and without a parser: by short words and the places they have. What is not recognised is left as it stands, and
+what looks like it may be read wrongly.
 """
 
 from __future__ import annotations
@@ -50,37 +51,39 @@ _COMMAND = re.compile(
     re.IGNORECASE,
 )
 """How an order begins: its verb first, or after a condition or a word of sequence."""
-_FORBIDS = re.compile(r"(?P<before>[;,:]\s+|\b(?:and|but)\s+)do not\s+(?P<verb>[^\W\d_]+)", re.IGNORECASE)
-"""What is forbidden after something else was said."""
 _DUTY = re.compile(
-    r"\b(?P<modal>must|shall|should|have to|has to|needs? to|required to)\s+"
-    r"(?:(?:not|never|always|first|then|also|be|only)\s+)*(?P<verb>[^\W\d_]+)",
+    r"\byou (?P<modal>must|shall|should|have to|need to)\s+(?:(?:not|never|always|first|then|also)\s+)*"
+    r"(?P<verb>[^\W\d_]+)"
+    r"|\b(?P<modal_of>must|shall|should)\s+(?:(?:not|never|always|also)\s+)*be\s+(?P<done>[^\W\d_]+)",
     re.IGNORECASE,
 )
-_ADDRESSED = re.compile(r"\byou (?:must|shall|should|have to|need to|are required to)\b", re.IGNORECASE)
-_DESIGNATION = re.compile(
-    r"\b(?!(?:At|On|In|Within|From|By|After|Before|Until|Since|The|About|Over|Under|Between|For|Every|Each)\b)"
-    r"[A-Z][\w-]*(?: \d[\w.]*\w| \d|(?<=[A-Za-z])\d[\w-]*)(?!\w)"
-)
-"""A name with a number in it or after it."""
-_MAY = re.compile(r"\bmay\b", re.IGNORECASE)
-_CAN = re.compile(r"\bcan\b", re.IGNORECASE)
+"""What the reader must do, or what must be done, by whom is not said."""
+_ADDRESSED = re.compile(r"\byou (?:must|shall|should|have to|need to)\b", re.IGNORECASE)
+_FINITE = re.compile(r"\b(?:is|are|was|were|has|have|had|can|may|must|will|would|should)\b", re.IGNORECASE)
+_CLAUSE_ENDS = re.compile(r"[,;:.]")
+_WORD = re.compile(r"[^\W_]+")
+_ARTICLES = frozenset(listed("the a an"))
 _FIRST_WORD = re.compile(r"\A(\W*)([A-Z])([a-z]+)\b")
 _LOWER_WORD = re.compile(r"(?<![\w-])[a-z]+")
+_RELATIVE = frozenset(listed("that which who whom whose"))
+_DETERMINERS = frozenset(listed("the a an this these those its their his her our each every no"))
+_BEFORE_DETERMINER = frozenset(
+    listed(
+        "of in on at for with from to by during within under over through without against between into and or , ; all"
+    )
+)
+"""What a second noun may follow without a clause of its own."""
 _VERB_WORDS_MAX = 7
 """From "be" to "by"."""
 _TURNS_MAX = 4
 
 
-def comparable(claim: str, quote: str, header: str = "") -> tuple[str, str]:
+def comparable(claim: str, quote: str) -> tuple[str, str]:
     """Both as they can be compared word by word: phrases that say the same in one form, an order as the duty that the
-    claim makes of it, what may be so as what can, a first word without its capital letter where the other has it
-    without; and the claim without names with numbers that it has from the header, where the quote has none of the kind.
+    claim makes of it, and a first word without its capital letter where the other has it without.
     """
-    claim, quote = in_one_form(_without_designations(claim, quote, header)), in_one_form(quote)
+    claim, quote = in_one_form(claim), in_one_form(quote)
     quote = _spoken_out(claim, quote)
-    if _MAY.search(quote) and not _MAY.search(claim) and not _CAN.search(quote):
-        claim = _CAN.sub("may", claim)
     return _in_lower_case(claim, quote), _in_lower_case(quote, claim)
 
 
@@ -91,32 +94,34 @@ def without_address(claim: str) -> str:
 
 def _spoken_out(claim: str, quote: str) -> str:
     """A quote that orders what the claim says must or should be done, with that word: "Never mix oils", "You must never
-    mix oils".
+    mix oils". Nothing of the order may be left out.
     """
-    duties = {stem(one["verb"].casefold()): one["modal"] for one in _DUTY.finditer(claim)}
-    if not duties:
-        return quote
-
-    def forbidden(match: re.Match[str]) -> str:
-        modal = duties.get(stem(match["verb"].casefold()))
-        return match.group() if modal is None else f"{match['before']}you {modal} not {match['verb']}"
-
-    quote = _FORBIDS.sub(forbidden, quote)
     order = _COMMAND.match(quote)
-    modal = None if order is None else duties.get(stem(order["verb"].casefold()))
+    modal = None if order is None else _modal_of(order["verb"], claim)
     if order is None or modal is None:
         return quote
+    rest = quote[order.end("verb") :]
+    if _FINITE.search(_CLAUSE_ENDS.split(rest, 1)[0]):  # "Test results are kept"
+        return quote
     deny = (order["deny"] or "").casefold()
+    if _lacks(claim, order["lead"]) or _lacks(claim, rest):
+        return quote
     denied = "never " if deny.startswith("never") else "not " if deny else ""
-    return f"{order['lead']}you {modal} {denied}{quote[order.start('verb') :]}"
+    return f"{order['lead']}you {modal} {denied}{order['verb']}{rest}"
 
 
-def _without_designations(claim: str, quote: str, header: str) -> str:
-    """The claim without "Model E3" or "Section 7" where that is its page's own, and the quote speaks of no other."""
-    own = {one.group() for one in _DESIGNATION.finditer(header)}
-    if not own or _DESIGNATION.search(quote):
-        return claim
-    return _DESIGNATION.sub(lambda one: "" if one.group() in own else one.group(), claim)
+def _modal_of(verb: str, claim: str) -> str | None:
+    """The word by which the claim makes a duty of this verb."""
+    for duty in _DUTY.finditer(claim):
+        if stem((duty["verb"] or duty["done"]).casefold()) == stem(verb.casefold()):
+            return str(duty["modal"] or duty["modal_of"])
+    return None
+
+
+def _lacks(claim: str, words: str) -> bool:
+    """Whether the claim leaves out one of the words, articles aside."""
+    said = {stem(one) for one in _WORD.findall(claim.casefold())}
+    return any(stem(one) not in said for one in _WORD.findall(words.casefold()) if one not in _ARTICLES)
 
 
 def _in_lower_case(text: str, other: str) -> str:
@@ -134,46 +139,70 @@ class OneVoice:
 
     Args:
         claim, quote: tokens in their own case.
-        comparable: one of them alone was turned, and whole: their order may be judged by these alone.
-        done: of the quote, who did what (a participle), for each passive that was turned.
+        comparable: nothing may have been turned wrongly: their order may be judged by these alone.
     """
 
     claim: list[str]
     quote: list[str]
     comparable: bool
-    done: list[tuple[list[str], str]]
 
 
 def in_one_voice(claim: Sequence[str], quote: Sequence[str]) -> OneVoice | None:
-    """Both in the active voice; None where neither has a passive whose agent it names.
+    """Both in the active voice; None where not just one of them has a passive whose agent it names.
 
     Args:
         claim, quote: tokens in their own case.
     """
-    (turned, _), (turned_there, done) = _in_active_voice(claim), _in_active_voice(quote)
+    turned, turned_there = in_active_voice(claim), in_active_voice(quote)
     changed, changed_there = turned != list(claim), turned_there != list(quote)
-    if not (changed or changed_there):
+    if changed == changed_there:
         return None
     rest = turned if changed else turned_there
-    return OneVoice(turned, turned_there, changed != changed_there and "by" not in rest, done)
+    plain = not _has_relative(claim) and not _has_relative(quote)
+    return OneVoice(turned, turned_there, plain and "by" not in rest)
+
+
+def deeds(words: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Who did what, for each participle whose agent is named, whatever its subject: agent, participle."""
+    folded, found = [one.casefold() for one in words], []
+    for by in range(1, len(folded)):
+        after = _agent_ends(folded, by) if folded[by] == "by" else by
+        before = range(by - 1, max(by - _VERB_WORDS_MAX, -1), -1)
+        participle = next((at for at in before if _is_participle(folded[at])), None)
+        if after > by and participle is not None:
+            found.append((list(words[by + 1 : after]), words[participle]))
+    return found
+
+
+def _has_relative(words: Sequence[str]) -> bool:
+    """Whether a clause may stand within another: "the software that Adler developed", "the law the Senate passed"."""
+    folded = [one.casefold() for one in words]
+    if _RELATIVE.intersection(folded):
+        return True
+    return any(
+        (folded[at] in _DETERMINERS or words[at][0].isupper())
+        and folded[at - 1] not in _BEFORE_DETERMINER | _DETERMINERS
+        and not (words[at - 1][0].isupper() or folded[at - 1].endswith(_PARTICIPLE))
+        for at in range(1, _first_verb(folded))
+    )
+
+
+def _first_verb(folded: list[str]) -> int:
+    return next((at for at, one in enumerate(folded) if one in _BESIDE_VERB), 0)
 
 
 def in_active_voice(words: Sequence[str]) -> list[str]:
     """The words with each passive whose agent is named turned: who did it, the verb, what it was done to."""
-    return _in_active_voice(words)[0]
-
-
-def _in_active_voice(words: Sequence[str]) -> tuple[list[str], list[tuple[list[str], str]]]:
-    found, done = list(words), list[tuple[list[str], str]]()
+    found = list(words)
     for _ in range(_TURNS_MAX):
-        turned = _turned(found, done)
+        turned = _turned(found)
         if turned is None:
             break
         found = turned
-    return found, done
+    return found
 
 
-def _turned(words: list[str], done: list[tuple[list[str], str]]) -> list[str] | None:
+def _turned(words: list[str]) -> list[str] | None:
     folded = [one.casefold() for one in words]
     for by, word in enumerate(folded):
         passive = _passive(folded, by) if word == "by" else None
@@ -182,7 +211,6 @@ def _turned(words: list[str], done: list[tuple[list[str], str]]) -> list[str] | 
             continue
         start, verb, participle = passive
         subject, beside = words[start:verb], [one for one in words[verb:participle] if one.casefold() not in _BE]
-        done.append((words[by + 1 : after], words[participle]))
         return [
             *words[:start],
             *words[by + 1 : after],
@@ -190,27 +218,33 @@ def _turned(words: list[str], done: list[tuple[list[str], str]]) -> list[str] | 
             words[participle],
             *subject,
             *words[participle + 1 : by],
-            *_done_as_well(words[after:], subject, done),
+            *_done_as_well(words[after:], subject),
         ]
     return None
 
 
-def _done_as_well(rest: list[str], subject: list[str], done: list[tuple[list[str], str]]) -> list[str]:
-    """What follows a passive, a second participle of the same subject turned: "... and killed by bats"."""
+def _done_as_well(rest: list[str], subject: list[str]) -> list[str]:
+    """What follows a passive, further participles of the same subject turned: "... and killed by bats"."""
+    found: list[str] = []
+    while (again := _next_done(rest)) is not None:
+        participle, by, after = again
+        beside = [one for one in rest[1:participle] if one.casefold() not in _BE]
+        found += [rest[0], *rest[by + 1 : after], *beside, rest[participle], *subject, *rest[participle + 1 : by]]
+        rest = rest[after:]
+    return found + rest
+
+
+def _next_done(rest: list[str]) -> tuple[int, int, int] | None:
+    """Where the participle, "by" and the end of the agent stand of a passive that begins with a joint."""
     folded = [one.casefold() for one in rest]
     if not folded or folded[0] not in _JOINTS:
-        return rest
+        return None
     participle = next((at for at in range(1, len(folded)) if not _is_beside_verb(folded[at])), len(folded))
     by = next((at for at in range(participle + 1, len(folded)) if folded[at] == "by"), None)
     if by is None or not _is_participle(folded[participle]) or _BEGINS_CLAUSE.intersection(folded[participle:by]):
-        return rest
+        return None
     after = _agent_ends(folded, by)
-    if after == by:
-        return rest
-    beside = [one for one in rest[1:participle] if one.casefold() not in _BE]
-    done.append((rest[by + 1 : after], rest[participle]))
-    again = _done_as_well(rest[after:], subject, done)
-    return [rest[0], *rest[by + 1 : after], *beside, rest[participle], *subject, *rest[participle + 1 : by], *again]
+    return None if after == by else (participle, by, after)
 
 
 def _passive(words: list[str], by: int) -> tuple[int, int, int] | None:

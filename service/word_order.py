@@ -22,6 +22,11 @@ _SIDES_ALIKE = frozenset(
 """What two things on either side of may change places."""
 _TELLING_CHARS_MIN = 4
 """A shorter word that stands twice is not told apart: most are articles and prepositions."""
+_COMPARED_MAX = 160_000
+"""Pairs of words beyond which two sentences are not aligned, which takes seconds where they repeat themselves: all of one
+stands for all of the other."""
+_SHARED_MAX = 250
+"""Words that two sentences share, beyond which their order is not compared, and counts as another."""
 _LIST = frozenset({"and", "or", ",", ";"})
 _JOINTS = frozenset({"and", "but", "while", "whereas", ";"})
 _JOINTS_OF_ANY = _JOINTS | {",", *listed("or et ou mais und oder aber sowie y e o pero ed ma en och eller og")}
@@ -70,6 +75,8 @@ def exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
     """
     at_claim, at_quote = _places(claim, quote)
     shared = [word for word in at_claim if word in at_quote and word.split(maxsplit=1)[0] not in _LIST]
+    if len(shared) > _SHARED_MAX:
+        return True
     for pivot in shared:
         if _no_pivot(pivot, quote, at_quote[pivot]):
             continue
@@ -106,6 +113,8 @@ def changed(claim: Sequence[str], quote: Sequence[str]) -> list[tuple[slice, sli
 @lru_cache(maxsize=512)
 def _changed(claim: tuple[str, ...], quote: tuple[str, ...]) -> tuple[tuple[slice, slice], ...]:
     """Several checks ask of the same pair."""
+    if len(claim) * len(quote) > _COMPARED_MAX:
+        return ((slice(0, len(claim)), slice(0, len(quote))),)
     pairs = difflib.SequenceMatcher(None, quote, claim, autojunk=False).get_opcodes()
     return tuple((slice(c1, c2), slice(q1, q2)) for kind, q1, q2, c1, c2 in pairs if kind != "equal")
 

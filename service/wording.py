@@ -169,37 +169,23 @@ sing singer sang
 founded established founding
 main primary principal
 often frequently
-quite rather very
-rather instead
 everyone everybody
 anyone anybody
 someone somebody
-allowed permitted permissible allowable
+allowed permitted
 forbidden prohibited banned
-forbid forbidden forbade
-shut close
 stay remain
-match game
-exceed above beyond
-maximum most max
-minimum least min
-against versus compared
-earlier before ago
-pay paid payable
-consist comprise compose
 own possess
-whole entirety
 """
-"""One meaning a line; nothing whose words differ in degree, direction, number, obligation or who did it."""
+"""One meaning a line."""
 
 _FORMS = """
 arise arose arisen
 awake awoke
 beat beaten
 become became
-begin began begun beginning
+begin began begun
 bend bent
-bind bound
 bite bit bitten
 blow blew blown
 break broke broken
@@ -209,7 +195,7 @@ build built
 burn burnt
 buy bought
 catch caught
-choose chose chosen choice
+choose chose chosen
 come came
 creep crept
 deal dealt
@@ -222,18 +208,17 @@ fall fell fallen
 feed fed
 feel felt
 fight fought
-find found
 flee fled
-fly flew flown flight
+fly flew flown
 forbid forbade forbidden
 forget forgot forgotten
 freeze froze frozen
 get got gotten
 give gave given
 go went gone
-grow grew grown growth
+grow grew grown
 hang hung
-have had has
+have had
 hear heard
 hide hid hidden
 hold held
@@ -244,7 +229,7 @@ lead led
 learn learnt
 leave left
 lend lent
-lose lost loss
+lose lost
 make made
 mean meant
 meet met
@@ -254,9 +239,9 @@ ring rang rung
 rise rose risen
 run ran
 say said
-see saw seen
+see seen
 seek sought
-sell sold sale
+sell sold
 send sent
 shake shook shaken
 shine shone
@@ -266,7 +251,7 @@ sing sang sung
 sink sank sunk
 sit sat
 sleep slept
-speak spoke spoken speech
+speak spoke spoken
 spell spelt
 spend spent
 spin spun
@@ -289,71 +274,18 @@ wear wore worn
 weave wove woven
 win won
 write wrote written
-admit admission
-advise advice
-analyse analysis analyze
-apply application
-believe belief
-conclude conclusion
-decide decision
-deep depth
-deliver delivery
-depart departure
-describe description
-destroy destruction
-discover discovery
-divide division
-exceed excess
-exclude exclusion
-expand expansion
-explain explanation
-explode explosion
-extend extension
-fail failure
-include inclusion
-introduce introduction
-invade invasion
-long length
-marry marriage
-permit permission
-produce production
-prove proof
-receive receipt
-recover recovery
-reduce reduction
-reproduce reproduction
-respond response
-revise revision
-strong strength
-submit submission
-succeed success
-suspend suspension
-transmit transmission
-weigh weight
-wide width
 """
-"""Forms of one word that no stemmer brings together."""
+"""Forms of one word that no stemmer brings together: for comparing orders. One in another's place is a new word all the
+same, since tense tells what is from what will be."""
 
 
-_NOT_BEFORE = r"(?<!not )(?<!n't )(?<!never )"
 _ONE_FORM = tuple(
     (re.compile(pattern, re.IGNORECASE), form)
     for pattern, form in (
-        (r"\b(?:no|not) (?:more|longer|greater|higher|larger) than\b|\ba maximum of\b|\bup to\b", "at most"),
-        (r"\b(?:for )?as (?:many|much|long) as (?=\d|one|two|three|four|five|six|seven|eight|nine|ten)", "at most "),
-        (r"\b(?:no|not) (?:less|fewer|shorter|lower|smaller) than\b|\ba minimum of\b", "at least"),
-        (r"\bno later than\b", "by"),
-        (r"\b(?:apart from|aside from|except for|with the exception of)\b", "except"),
-        (r"\b(?:so|as) long as(?= [^\W\d])|\bprovided that\b", "on condition that"),
-        (rf"{_NOT_BEFORE}\b(?:ha(?:s|ve) to|needs? to|(?:is|are) (?:required|obliged) to)\b", "must"),
-        (rf"{_NOT_BEFORE}\b(?:is|are) (?:allowed|permitted) to\b", "may"),
-        (r"\brather than\b", "instead of"),
-        (r"\ba quarter of an hour\b", "15 minutes"),
-        (r"\bhalf an hour\b", "30 minutes"),
-        (r"\bsimultaneously\b", "at the same time"),
         (r"\bwon't\b", "will not"),
-        (r"\b(do|does|did|is|are|was|were|has|have|had|must|could|would|should|need)n't\b", r"\1 not"),
         (r"\bcan(?:'t|not)\b", "can not"),
+        (r"\b(do|does|did|is|are|was|were|has|have|had|must|could|would|should|need)n't\b", r"\1 not"),
+        (r"\bsimultaneously\b", "at the same time"),
     )
 )
 """Phrases, and the one that stands for all that say the same."""
@@ -361,7 +293,7 @@ _ONE_FORM = tuple(
 
 @lru_cache(maxsize=512)
 def in_one_form(text: str) -> str:
-    """The text with phrases that say the same in one form each: bounds, exceptions, conditions, duties."""
+    """The text with contractions spelled out, and other phrases that say the same in one form each."""
     for pattern, form in _ONE_FORM:
         text = pattern.sub(form, text)
     return text
@@ -390,11 +322,17 @@ COMMON = tuple(
 @lru_cache(maxsize=1)
 def _same() -> Mapping[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    for line in (_SAME + _FORMS).split("\n"):
+    for line in _SAME.split("\n"):
         group = set(_stems(line.split()))
         for word in group:
             found.setdefault(word, set()).update(group)
     return {word: frozenset(others) for word, others in found.items()}
+
+
+@lru_cache(maxsize=1)
+def past_forms() -> frozenset[str]:
+    """Irregular verbs' forms of what is over: each line's but the first."""
+    return frozenset(form for line in _FORMS.strip().split("\n") for form in line.split()[1:])
 
 
 def base(term: str) -> str:

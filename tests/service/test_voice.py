@@ -51,19 +51,23 @@ def test_only_one_turned_whole_can_be_compared():
     assert in_one_voice(active, active) is None
     assert in_one_voice(active, passive).comparable
     assert in_one_voice(passive, active).comparable
-    assert not in_one_voice(passive, passive).comparable
+    assert in_one_voice(passive, passive) is None
+    assert not in_one_voice(
+        ["bob", "wrote", "the", "law"], ["the", "law", "the", "king", "drew", "was", "written", "by", "bob"]
+    ).comparable
     assert not in_one_voice(active, [*passive, "and", "cy", "by", "dee"]).comparable
 
 
 COMPARED = [
     ("Oils must never be mixed.", "Never mix oils.", "you must never mix oils."),
-    ("You should not vortex it.", "Stir it; do not vortex it.", "Stir it; you should not vortex it."),
-    ("You must vortex it.", "Stir it and do not vortex it.", "Stir it and you must not vortex it."),
-    ("If it rings, you must leave.", "If it rings, leave at once.", "If it rings, you must leave at once."),
+    ("You must not vortex it.", "Do not vortex it.", "you must not vortex it."),
+    ("You must not use it.", "Do not use it on wood.", "Do not use it on wood."),
+    ("You must test it.", "Test results are kept.", "Test results are kept."),
+    ("You must leave.", "If it rings, leave at once.", "If it rings, leave at once."),
+    ("If it rings, you must leave at once.", "If it rings, leave at once.", "If it rings, you must leave at once."),
+    ("You must leave at once.", "If it rings, leave at once.", "If it rings, leave at once."),
     ("You may leave.", "If it rings, leave at once.", "If it rings, leave at once."),
     ("Staff must leave.", "Stay in the room.", "Stay in the room."),
-    ("It has to be paid by noon.", "It must be paid no later than noon.", "It must be paid by noon."),
-    ("It lasts 30 minutes.", "It lasts half an hour.", "It lasts 30 minutes."),
 ]
 
 
@@ -73,24 +77,16 @@ def test_an_order_is_compared_as_the_duty_that_is_made_of_it(claim, quote, compa
 
 
 SAME = [
-    ("It has to be dry.", "It must be dry."),
     ("It does not have to be dry.", "It does not have to be dry."),
-    ("It lasts no more than 5 days.", "It lasts at most 5 days."),
-    ("It lasts no less than 5 days.", "It lasts at least 5 days."),
+    ("Nobody has to pay.", "Nobody has to pay."),
+    ("It has to do with rain.", "It has to do with rain."),
     ("It isn't open.", "It is not open."),
-    ("All apart from Bob came.", "All except Bob came."),
 ]
 
 
 @pytest.mark.parametrize(("text", "form"), SAME)
 def test_phrases_that_say_the_same_have_one_form(text, form):
     assert in_one_form(text) == form
-
-
-def test_a_name_of_the_header_is_left_out_where_the_quote_names_no_other():
-    assert comparable("The Ferro E3 weighs 9 kg.", "It weighs 9 kg.", "Ferro E3")[0] == "The Ferro  weighs 9 kg."
-    assert comparable("The Ferro E3 weighs 9 kg.", "The E4 weighs 9 kg.", "Ferro E3")[0] == "The Ferro E3 weighs 9 kg."
-    assert comparable("The Ferro E4 weighs 9 kg.", "It weighs 9 kg.", "Ferro E3")[0] == "The Ferro E4 weighs 9 kg."
 
 
 def test_a_first_word_has_no_capital_where_the_other_has_none():
@@ -101,3 +97,8 @@ def test_a_first_word_has_no_capital_where_the_other_has_none():
 def test_whom_a_duty_is_told_counts_for_nothing():
     assert without_address("You must not smoke.").split() == ["not", "smoke."]
     assert without_address("Guests must not smoke.") == "Guests must not smoke."
+
+
+def test_many_participles_are_no_depth():
+    words = ["it", "is", "eaten", "by", "ann"] + ["and", "killed", "by", "bats"] * 2_000
+    assert in_active_voice(words)[:3] == ["ann", "eaten", "it"]
