@@ -63,6 +63,7 @@ _QUOTED = re.compile(r"[\"\u201c\u201e\u00ab]\s?([^\"\u201c\u201d\u201e\u00ab\u0
 _JOINTS = re.compile(r"[;,] (?:and |but |while |whereas )?|\s(?:and|but|while|whereas) ")
 _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
+_JOINTS_MAX = 8  # at which a sentence is tried as two
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
 _STOP_WITHIN = re.compile(
     r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
@@ -315,7 +316,7 @@ def _other_case(claim: str) -> str:
 
 def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged | None:
     """Two statements in one sentence, each of which one of two neighbouring sentences makes, the second whole."""
-    for joint in _JOINTS.finditer(claim):
+    for joint in itertools.islice(_JOINTS.finditer(claim), _JOINTS_MAX):
         left, right = claim[: joint.start()].strip(), claim[joint.end() :].strip()
         if min(len(left.split()), len(right.split())) < _JOINED_WORDS_MIN:
             continue

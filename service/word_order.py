@@ -23,8 +23,8 @@ _SIDES_ALIKE = frozenset(
 _TELLING_CHARS_MIN = 4
 """A shorter word that stands twice is not told apart: most are articles and prepositions."""
 _COMPARED_MAX = 160_000
-"""Pairs of words beyond which two sentences are not aligned, which takes seconds where they repeat themselves: all of one
-stands for all of the other."""
+"""Pairs of words beyond which two sentences are not aligned, which takes seconds where they repeat themselves: all of
+one stands for all of the other."""
 _SHARED_MAX = 250
 """Words that two sentences share, beyond which their order is not compared, and counts as another."""
 _LIST = frozenset({"and", "or", ",", ";"})
