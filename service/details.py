@@ -74,7 +74,9 @@ _TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
 _ALL_UNITS = {**UNITS, **MORE_UNITS}
 _UNSPACED_COUNT = re.compile(r"(?<![\d.,])(\d+(?:[.,]\d+)*)\s?([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _WORD = re.compile(r"[^\W\d_]+")
-_TO_COME = frozenset(listed("will shall won't going upcoming planned expected due scheduled future soon tomorrow next"))
+_WILL, _PAST = frozenset(listed("will shall")), frozenset(listed("was were has have had did"))
+_TO_COME = _WILL | frozenset(listed("going planned plans expected due scheduled to would must should may can"))
+"""What a claim may say of what will be."""
 _FREE = frozenset(listed("may optional optionally voluntary voluntarily"))
 _MAY_NOT = re.compile(r"\b(?:may|must|shall) (?:not|never)\b|(?<=\d )may\b|\bmay(?= \d)|(?<=\bin )may\b", re.IGNORECASE)
 _BOUND_WORDS = (
@@ -191,13 +193,13 @@ def _in_base_form(words: Sequence[str]) -> list[str]:
 
 
 def _is_over(claim: str, quote: str) -> bool:
-    """Whether the claim tells as done, by an irregular form, what the quote has in none; or as so what will be."""
+    """Whether the claim tells as done, by an irregular form, what the quote has in none; or as past what will be."""
     said, shown = set(tokens(claim)), set(tokens(quote))
     over = {base(stem(one)) for one in shown & past_forms()}
     there = set(_in_base_form(list(shown)))
     if any((verb := base(stem(one))) in there and verb not in over for one in (said & past_forms()) - shown):
         return True
-    return bool(shown & _TO_COME and not said & (_TO_COME | MAY | MUST) and not _OPEN.search(claim))
+    return bool(shown & _WILL and (said & _PAST) - shown and not said & _TO_COME)
 
 
 def _frees(claim: str, quote: str) -> bool:
