@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from service.contract import Reason
-from service.fact_words import MAY, MORE_UNITS, MUST, PLACE_WORDS_MAX, UNITS, listed
+from service.fact_words import MAY, MUST, PLACE_WORDS_MAX, UNITS, listed
 from service.facts import (
     days_out_of_place,
     in_digits,
@@ -71,7 +72,6 @@ _CONTRASTING = frozenset().union(*_CONTRASTS, _UNTIL_THEN, _FROM_THEN)
 _ALPHANUMERIC = re.compile(r"[^\W_]+")
 _LETTER_AND_DIGIT = re.compile(r"[A-Za-z]\d")
 _TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
-_ALL_UNITS = {**UNITS, **MORE_UNITS}
 _UNSPACED_COUNT = re.compile(r"(?<![\d.,])(\d+(?:[.,]\d+)*)\s?([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 _WORD = re.compile(r"[^\W\d_]+")
 _WILL, _PAST = frozenset(listed("will shall")), frozenset(listed("was were has have had did"))
@@ -105,7 +105,7 @@ def figures_conflict(claim: str, quote: str) -> Reason | None:
         return "number_mismatch"
     if days_out_of_place(claim, quote):
         return "date_mismatch"
-    if _loses_percent(claim, quote) or _points_differ(claim, quote) or units_differ(claim, quote, _ALL_UNITS):
+    if _loses_percent(claim, quote) or _points_differ(claim, quote) or units_differ(claim, quote, more=True):
         return "unit_mismatch"
     if _counted_otherwise(claim, quote):
         return "unit_mismatch"
@@ -177,6 +177,8 @@ def _differs_in_one_voice(alike: OneVoice) -> bool:
 
 def _others_did_it(said: Sequence[str], shown: Sequence[str]) -> bool:
     """Whether the claim has one of several things that the quote says were done, and only who did another."""
+    if "by" not in shown:
+        return False
     words, done = set(_in_base_form(said)), deeds(shown)
     agents = [set(_in_base_form(agent)) - _ARTICLES for agent, _ in done]
     return any(
@@ -188,16 +190,20 @@ def _others_did_it(said: Sequence[str], shown: Sequence[str]) -> bool:
 
 def _in_base_form(words: Sequence[str]) -> list[str]:
     """The words' stems, of irregular forms that of the word, with the capital letters they have."""
-    stems = ((word, base(stem(word.casefold()))) for word in words)
-    return [found.capitalize() if word[0].isupper() else found for word, found in stems]
+    return list(map(_base_form, words))
+
+
+@lru_cache(maxsize=8192)
+def _base_form(word: str) -> str:
+    found = base(stem(word.casefold()))
+    return found.capitalize() if word[0].isupper() else found
 
 
 def _is_over(claim: str, quote: str) -> bool:
     """Whether the claim tells as done, by an irregular form, what the quote has in none; or as past what will be."""
     said, shown = set(tokens(claim)), set(tokens(quote))
-    over = {base(stem(one)) for one in shown & past_forms()}
-    there = set(_in_base_form(list(shown)))
-    if any((verb := base(stem(one))) in there and verb not in over for one in (said & past_forms()) - shown):
+    new = {base(stem(one)) for one in (said & past_forms()) - shown}
+    if new and new & set(_in_base_form(list(shown))) - {base(stem(one)) for one in shown & past_forms()}:
         return True
     return bool(shown & _WILL and (said & _PAST) - shown and not said & _TO_COME)
 

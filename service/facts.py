@@ -34,6 +34,7 @@ from service.fact_words import (
     MONTH_FIRST,
     MONTH_MAY,
     MONTHS,
+    MORE_UNITS,
     MULTIPLES,
     MUST,
     ONE_OF,
@@ -60,6 +61,8 @@ _NUMBER = re.compile(
     r"(?<![\w.])(?P<before>[$€£¥])?\s?(?P<number>\d+(?:[.,:]\d+)*)(?P<after>\s?(?:[%°]\s?[CF]?|[^\W\d_]+))?"
 )
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+_SPELLED_ALONE = re.compile(rf"\b({'|'.join(SPELLED)})\b", re.IGNORECASE)
+_ALL_UNITS: Mapping[str, str] = {**UNITS, **MORE_UNITS}
 _DIGITS_MAX = 24  # more would be rounded
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -270,13 +273,13 @@ def _years(header: str) -> set[str]:
     return {number for number in _numbers(header) if re.fullmatch(r"1[5-9]\d\d|20\d\d", number)}
 
 
-def units_differ(claim: str, quote: str, units: Mapping[str, str] = UNITS) -> bool:
+def units_differ(claim: str, quote: str, *, more: bool = False) -> bool:
     """Whether a number has one unit in the claim, and only others in the quote. Both are plain.
 
     Args:
-        units: by their forms.
+        more: of all units that are known here, not only of those that the support scorer was trained with.
     """
-    wanted, there = measures(claim, units), measures(quote, units)
+    wanted, there = measures(claim, more=more), measures(quote, more=more)
     return any(
         there.get(number) and not found & there[number] and None not in there[number]
         for number, found in wanted.items()
@@ -284,15 +287,12 @@ def units_differ(claim: str, quote: str, units: Mapping[str, str] = UNITS) -> bo
     )
 
 
-def measures(text: str, units: Mapping[str, str] = UNITS) -> dict[str, set[str | None]]:
+@lru_cache(maxsize=512)
+def measures(text: str, *, more: bool = False) -> Mapping[str, set[str | None]]:
     """By each number of a plain text: its units, None where it has none."""
+    units = _ALL_UNITS if more else UNITS
     found: dict[str, set[str | None]] = {}
-    spelled = re.sub(
-        r"\b(" + "|".join(SPELLED) + r")\b",
-        lambda match: str(SPELLED[match.group(1).casefold()]),
-        text,
-        flags=re.IGNORECASE,
-    )
+    spelled = _SPELLED_ALONE.sub(lambda match: str(SPELLED[match.group(1).casefold()]), text)
     for match in _NUMBER.finditer(spelled):
         unit = _unit(match.group("before"), units) or _unit(match.group("after"), units)
         found.setdefault(in_digits(match.group("number")), set()).add(unit)

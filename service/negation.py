@@ -217,7 +217,8 @@ def _belonging(text: str) -> tuple[frozenset[str], frozenset[str], frozenset[str
     return nearest, frozenset([*before, *(one for found in after for one in found)]), frozenset(stems)
 
 
-def _stemmed(text: str) -> tuple[list[str], list[str]]:
+@lru_cache(maxsize=256)
+def _stemmed(text: str) -> tuple[Sequence[str], Sequence[str]]:
     words = [one.casefold().replace("\u2019", "'") for one in _TOKEN.findall(text)]
     return words, [base(stem(one)) for one in words]
 

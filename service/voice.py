@@ -164,7 +164,7 @@ def in_one_voice(claim: Sequence[str], quote: Sequence[str]) -> OneVoice | None:
 
 def deeds(words: Sequence[str]) -> list[tuple[list[str], str]]:
     """Who did what, for each participle whose agent is named, whatever its subject: agent, participle."""
-    folded, found = [one.casefold() for one in words], []
+    folded, found = [one.casefold() for one in words], list[tuple[list[str], str]]()
     for by in range(1, len(folded)):
         after = _agent_ends(folded, by) if folded[by] == "by" else by
         before = range(by - 1, max(by - _VERB_WORDS_MAX, -1), -1)
