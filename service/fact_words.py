@@ -22,6 +22,7 @@ MULTIPLES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10*
 
 MONTHS = listed("January February March April May June July August September October November December")
 ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
+MONTH_WORDS = frozenset(one.casefold() for one in MONTHS)
 MONTH_FIRST = re.compile(rf"\b({'|'.join(MONTHS)}) (\d{{1,2}}),? (\d{{4}})\b")
 SEPARATED = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,]|\.\d+\.)")
 SPELLED_NUMBER = re.compile(
@@ -44,9 +45,14 @@ ORDINAL = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b")
 SECONDS = re.compile(r"(?:\d|\b(?:a|per|one|each|every|this))[ -]second\b|^(?:first|second|third),")
 """Where it is a time, or numbers what is said and not what is spoken of."""
 
-UNITS: Mapping[str, str] = {
-    form: name
-    for name, forms in {
+
+def _by_form(forms: Mapping[str, str]) -> dict[str, str]:
+    """A unit's name by each of its forms."""
+    return {form: name for name, some in forms.items() for form in some.split()}
+
+
+UNITS: Mapping[str, str] = _by_form(
+    {
         "%": "% percent per-cent percentage",
         "percentage point": "pp",
         "a.m.": "am",
@@ -103,13 +109,11 @@ UNITS: Mapping[str, str] = {
         "W": "w watt",
         "kW": "kw kilowatt",
         "V": "v volt",
-    }.items()
-    for form in forms.split()
-}
+    }
+)
 
-MORE_UNITS: Mapping[str, str] = {
-    form: name
-    for name, forms in {
+MORE_UNITS: Mapping[str, str] = _by_form(
+    {
         "us": "\u03bcs",
         "cl": "cl centiliter centilitre",
         "ul": "ul \u03bcl microliter microlitre",
@@ -139,9 +143,8 @@ MORE_UNITS: Mapping[str, str] = {
         "week": "woche wochen semaine semana weken settimane",
         "month": "monat monate monaten mois mese maand maanden mesi",
         "year": "jahr jahre jahren ans année año jaar anni",
-    }.items()
-    for form in forms.split()
-}
+    }
+)
 """What UNITS lacks, which the support scorer was trained with and which stays as it was."""
 
 _TOLD_BY_CASE = listed("A mA kA MA mV kV MV mW kW MW GW kWh MWh GWh ms Ms")

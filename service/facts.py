@@ -33,6 +33,7 @@ from service.fact_words import (
     MAY,
     MONTH_FIRST,
     MONTH_MAY,
+    MONTH_WORDS,
     MONTHS,
     MORE_UNITS,
     MULTIPLES,
@@ -56,7 +57,6 @@ from service.fact_words import (
 )
 from service.word_order import cased_tokens, changed, exchanged, neighbours_exchanged, tokens
 
-_MONTHS = frozenset(one.casefold() for one in MONTHS)
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<before>[$€£¥])?\s?(?P<number>\d+(?:[.,:]\d+)*)(?P<after>\s?(?:[%°]\s?[CF]?|[^\W\d_]+))?"
 )
@@ -392,7 +392,7 @@ def _with_months(words: list[str]) -> list[str]:
     """Tokens, a day and its month one of them."""
     found: list[str] = []
     for word in words:
-        if word in _MONTHS and found and found[-1].isdigit():
+        if word in MONTH_WORDS and found and found[-1].isdigit():
             found[-1] += f" {word}"
         else:
             found.append(word)

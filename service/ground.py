@@ -470,6 +470,7 @@ def _by_meaning(
 
 
 def _mostly_latin(text: str) -> bool:
+    """Whether most letters are of the script that the scorer reads: an index's own language is no other text's."""
     letters = [one for one in text if one.isalpha()]
     return 2 * sum(one < "\u0250" for one in letters) > len(letters)
 

@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.fact_words import MONTHS, listed
+from service.fact_words import MONTH_WORDS, listed
 from service.facts import stem
+from service.word_order import BE
 from service.wording import in_one_form
 
-_BE = frozenset(listed("is are was were be been being"))
-_BESIDE_VERB = _BE | frozenset(
+_BESIDE_VERB = BE | frozenset(
     listed(
         "must may might can could will would shall should has have had not never also only already always still just "
         "often then later"
@@ -31,10 +31,9 @@ _BEGINS_CLAUSE = _JOINTS | frozenset(
 )
 _WITH_TIME = frozenset(listed("after before since until once"))
 """What begins a clause, or a phrase of time."""
-_MONTHS = frozenset(month.casefold() for month in MONTHS)
 _AFTER_AGENT = (
     _BEGINS_CLAUSE
-    | _BE
+    | BE
     | frozenset(
         listed(
             "in on at for with from to during within under over through without against between into than per about by "
@@ -210,7 +209,7 @@ def _turned(words: list[str]) -> list[str] | None:
         if passive is None or after == by:
             continue
         start, verb, participle = passive
-        subject, beside = words[start:verb], [one for one in words[verb:participle] if one.casefold() not in _BE]
+        subject, beside = words[start:verb], [one for one in words[verb:participle] if one.casefold() not in BE]
         return [
             *words[:start],
             *words[by + 1 : after],
@@ -228,7 +227,7 @@ def _done_as_well(rest: list[str], subject: list[str]) -> list[str]:
     found: list[str] = []
     while (again := _next_done(rest)) is not None:
         participle, by, after = again
-        beside = [one for one in rest[1:participle] if one.casefold() not in _BE]
+        beside = [one for one in rest[1:participle] if one.casefold() not in BE]
         found += [rest[0], *rest[by + 1 : after], *beside, rest[participle], *subject, *rest[participle + 1 : by]]
         rest = rest[after:]
     return found + rest
@@ -249,7 +248,7 @@ def _next_done(rest: list[str]) -> tuple[int, int, int] | None:
 
 def _passive(words: list[str], by: int) -> tuple[int, int, int] | None:
     """Where the subject, the verb's first word and its participle stand of the passive that this "by" belongs to."""
-    be = next((at for at in range(by - 1, max(by - _VERB_WORDS_MAX, 0), -1) if words[at] in _BE), None)
+    be = next((at for at in range(by - 1, max(by - _VERB_WORDS_MAX, 0), -1) if words[at] in BE), None)
     if be is None or _BEGINS_CLAUSE.intersection(words[be:by]):
         return None
     participle = next((at for at in range(be + 1, by) if not _is_beside_verb(words[at])), None)
@@ -266,7 +265,7 @@ def _passive(words: list[str], by: int) -> tuple[int, int, int] | None:
 
 def _begins_clause(words: list[str], at: int) -> bool:
     following = words[at + 1]
-    timed = words[at] in _WITH_TIME and (following[0].isdigit() or following in _MONTHS)
+    timed = words[at] in _WITH_TIME and (following[0].isdigit() or following in MONTH_WORDS)
     return words[at] in _BEGINS_CLAUSE and not timed
 
 

@@ -23,10 +23,9 @@ _SIDES_ALIKE = frozenset(
 _TELLING_CHARS_MIN = 4
 """A shorter word that stands twice is not told apart: most are articles and prepositions."""
 _COMPARED_MAX = 160_000
-"""Pairs of words beyond which two sentences are not aligned, which takes seconds where they repeat themselves: all of
-one stands for all of the other."""
-_SHARED_MAX = 250
-"""Words that two sentences share, beyond which their order is not compared, and counts as another."""
+"""Pairs of words beyond which two sentences are not compared, which takes seconds where they repeat themselves; their
+order counts as another.
+"""
 _LIST = frozenset({"and", "or", ",", ";"})
 _JOINTS = frozenset({"and", "but", "while", "whereas", ";"})
 _JOINTS_OF_ANY = _JOINTS | {",", *listed("or et ou mais und oder aber sowie y e o pero ed ma en och eller og")}
@@ -37,7 +36,7 @@ _OF_BY = re.compile(r"\bof (?:the |a |an )?(\w+)(?: \w+){0,2} by (?:the |a |an )
 _CLAUSE_WORDS = 2
 """Words from which a part of a sentence that stands beside "and" may be a clause's and not one of two adjectives."""
 _AGENT = "by"
-_BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
+BE = frozenset({"is", "are", "was", "were", "be", "been", "being"})
 _NO_OBJECT = frozenset(
     """
     in on at to by for from with and or but as when while after before until since during into onto over under through
@@ -73,10 +72,10 @@ def exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
     Args:
         claim, quote: tokens, stemmed alike or not at all.
     """
+    if len(claim) * len(quote) > _COMPARED_MAX:
+        return True
     at_claim, at_quote = _places(claim, quote)
     shared = [word for word in at_claim if word in at_quote and word.split(maxsplit=1)[0] not in _LIST]
-    if len(shared) > _SHARED_MAX:
-        return True
     for pivot in shared:
         if _no_pivot(pivot, quote, at_quote[pivot]):
             continue
@@ -241,7 +240,7 @@ def made_passive(claim: Sequence[str], quote: Sequence[str]) -> bool:
     """Whether what did something to somebody has it done to itself: "A defeated B", "A was defeated"."""
     for at in range(2, len(claim)):
         verb = claim[at]
-        if claim[at - 1] not in _BE or len(verb) < _TELLING_CHARS_MIN or quote.count(verb) != 1:
+        if claim[at - 1] not in BE or len(verb) < _TELLING_CHARS_MIN or quote.count(verb) != 1:
             continue
         there = quote.index(verb)
         subject, following = claim[at - 2], quote[there + 1 : there + 2]
@@ -279,7 +278,7 @@ def _places(claim: Sequence[str], quote: Sequence[str]) -> tuple[dict[str, int],
 
 def _no_pivot(pivot: str, quote: Sequence[str], at: int) -> bool:
     word = pivot.split(maxsplit=1)[0]
-    if word in _BE and quote[at + 1 : at + 2] in (["a"], ["an"]):  # one of a kind, which is not the kind
+    if word in BE and quote[at + 1 : at + 2] in (["a"], ["an"]):  # one of a kind, which is not the kind
         return False
     return word in _SIDES_ALIKE or word == _AGENT or _in_list(quote, at)
 
@@ -292,7 +291,7 @@ def _in_list(words: Sequence[str], at: int) -> bool:
 def _agent(words: Sequence[str], verb: int) -> str | None:
     """The first word of substance after "by" where the verb there is a passive with an agent."""
     rest = words[verb + 1 : verb + 8]
-    if _AGENT not in rest or not _BE.intersection(words[max(verb - 3, 0) : verb]):
+    if _AGENT not in rest or not BE.intersection(words[max(verb - 3, 0) : verb]):
         return None
     following = [one for one in rest[rest.index(_AGENT) + 1 :] if one not in _SIDES_ALIKE]
     return following[0] if following else None

@@ -141,6 +141,7 @@ PLACES = [
 
 
 EXCEPTIONS = [
+    ("the fox ate the hen and " * 100, "the hen ate the fox and " * 100),
     (f"The serial number is {'7' * 30}1.", f"The serial number is {'7' * 30}2."),
     ("Employees may work abroad as long as their manager agrees.", "Employees may work abroad."),
     ("Refunds are issued provided that the goods are unused.", "Refunds are issued."),
