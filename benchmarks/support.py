@@ -33,7 +33,7 @@ from service.settings import ServiceSettings
 from service.support import SupportCheck
 from service.verifier import probability
 from service.windows import likeliest
-from service.wiring import verifier_of
+from service.wiring import support_of
 from store.analyzer import Analyzer
 from store.settings import load_settings
 from store.text import canonical
@@ -249,7 +249,7 @@ def measure(pairs: Mapping[str, Sequence[SupportPair]]) -> dict[str, dict[str, d
     """Of what ships and of plain measures, by measure and set: balanced accuracy, AUROC, threshold."""
     analyzer = Analyzer()
     checks = {
-        "ships": SupportCheck(analyzer, verifier_of(load_settings(ServiceSettings, index=None))),
+        "ships": SupportCheck(analyzer, support_of(load_settings(ServiceSettings, index=None))),
         "hard checks": SupportCheck(analyzer, None),
     }
     compared = Compared(analyzer, locate(load_settings(IndexerSettings, index=None).embedding_model))

@@ -23,6 +23,7 @@ from service.contract import AnswerResponse, Result, Usage, fold
 from service.engine import Engine
 from service.harmless import acts
 from service.question import ANYONE
+from service.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +204,21 @@ class _Tally:
 
 
 async def measure_answers(
-    questions: QuestionSet, engine: Engine, advance: Callable[[], None], generations: Generations | None = None
+    questions: QuestionSet,
+    engine: Engine,
+    advance: Callable[[], None],
+    generations: Generations | None = None,
+    support: Verifier | None = None,
 ) -> AnswerResult:
     """Answer every question of a set; those without an `answerable` flag count as answerable.
 
     Args:
         generations: what a chat model wrote before, and where what it writes now is kept; None: it is asked everything.
+        support: judges citations too, beside the guardrail's own check.
     """
     if generations is not None and not is_stand_in(engine.generator.usage):
         engine = dataclasses.replace(engine, generator=Kept(engine.generator, generations))
-    tally = _Tally(judges(engine.analyzer, engine.verifier), by_model=not is_stand_in(engine.generator.usage))
+    tally = _Tally(judges(engine.analyzer, engine.verifier, support), by_model=not is_stand_in(engine.generator.usage))
     for one in questions.questions:
         question = question_of(one, "hybrid", max(engine.answer_passages, 5))
         relevant = questions.qrels.get(one.id, {})

@@ -56,14 +56,16 @@ def _together(text: str, cited: Sequence[Result | None], supports: Judge) -> boo
     return bool(known) and supports(text, known)
 
 
-def judges(analyzer: Analyzer, verifier: Verifier | None) -> dict[str, Judge]:
+def judges(analyzer: Analyzer, verifier: Verifier | None, support: Verifier | None) -> dict[str, Judge]:
     """By what a figure's name ends with: "" is the guardrail's own check as it is set. Where that has a learned scorer,
-    "_by_words" is words and hard facts without it, and "_by_scorer" the scorer alone, which reads the passages whole.
+    "_by_words" is words and hard facts without it; "_by_scorer" is the scorer of texts of any length alone, which reads
+    passages whole.
     """
     found = {"": _by_check(analyzer, verifier)}
     if verifier is not None:
         found["_by_words"] = _by_check(analyzer, None)
-        found["_by_scorer"] = _by_scorer(SupportCheck(analyzer, verifier), found["_by_words"])
+    if support is not None:
+        found["_by_scorer"] = _by_scorer(SupportCheck(analyzer, support), _by_check(analyzer, None))
     return found
 
 

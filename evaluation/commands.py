@@ -366,12 +366,12 @@ def support(
     from evaluation.support import measure_support
     from service.settings import ServiceSettings
     from service.support import SupportCheck
-    from service.wiring import verifier_of
+    from service.wiring import support_of
     from store.analyzer import Analyzer
     from store.output import emit
     from store.settings import load_settings
 
-    check = SupportCheck(Analyzer(), verifier_of(load_settings(ServiceSettings, index=None)))
+    check = SupportCheck(Analyzer(), support_of(load_settings(ServiceSettings, index=None)))
     measured = {str(name): measure_support(name, check) for name in files}
     if json:
         emit(next(iter(measured.values())) if len(files) == 1 else measured)

@@ -24,7 +24,7 @@ from indexer.build import Request, build
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
 from service.settings import ServiceSettings
-from service.wiring import Service
+from service.wiring import Service, support_of
 from store.errors import UsageError
 from store.index import IndexDirectory
 from store.local import read_manifest
@@ -121,7 +121,9 @@ def evaluate(
                 records.update((one.name, record(one)) for one in group)
                 if answering:
                     progress.phase(f"{questions.name}: answers", len(questions.questions))
-                    answers_found = asyncio.run(measure_answers(questions, engine, progress.advance, generations))
+                    answers_found = asyncio.run(
+                        measure_answers(questions, engine, progress.advance, generations, support_of(serving))
+                    )
                     answered[_standing_for(group)] = answers_found
                     kinds = {one.answerable is not False for one in questions.questions}
                     if configurations[0] in group and kinds == {True, False}:

@@ -24,6 +24,8 @@ from store.manifest import QueryEncoderEntry
 
 PARITY_COSINE_MIN = 0.999
 TOKEN_PARITY_COSINE_MIN = 0.95  # of one token in int8; all-MiniLM-L6-v2 has 0.98
+PAIR_DIFFERENCE_MAX = 1.0  # of a logit in int8
+_SHARED_BYTES_MIN = 4096  # of a weight that two models hold
 _OPSET = 17
 _INT8_BLOCK = 16  # weights that share a scale; docs/measurements.md tells why not 32
 _PARITY_TEXTS = (
@@ -33,6 +35,12 @@ _PARITY_TEXTS = (
     "naïve café, 東京, 😀 emoji & symbols <b>",
     "a",
     "The quick brown fox jumps over the lazy dog. " * 40,
+)
+
+_PARITY_PAIRS = (
+    ("The king opened the bridge.", "In 1894 the king opened the bridge in front of a large crowd."),
+    ("Refunds take two weeks.", "Shipping\nCustomers who send a product back get their money within 14 days."),
+    ("Nobody may enter.", "Everybody is welcome."),
 )
 
 
@@ -330,6 +338,110 @@ def export_token_encoder(model: Path, folder: Path, layers: Sequence[int]) -> No
         shutil.rmtree(build, ignore_errors=True)
 
 
+def export_adapted_encoder(model: Path, adapter: Mapping[str, np.ndarray[Any, Any]], folder: Path, rank: int) -> None:
+    """Export the same model with a low-rank adapter (LoRA, Hu et al. 2021, arXiv:2106.09685) and a head for the support
+    scorer, in int8, beside what `export_token_encoder` wrote: of a claim and a text one row of logits, whether the text
+    supports the claim and whether it refutes it ("logits", batch x 2).
+
+    The encoder's own weights are those in `model.onnx`, which the new `pair.onnx` points into.
+
+    Args:
+        model: its folder.
+        adapter: as `footnote train entailment` makes it; of a product `PLACE.A`, shape (rank, given), and `PLACE.B`,
+            shape (taken, rank), and of the head `h.weight`, shape (2, twice the dimension), and `h.bias`.
+        folder: holds `model.onnx`.
+        rank: what is kept of the adapter's, by singular values.
+
+    Raises SpaceMismatch where a logit is unlike the adapted model's own (by more than PAIR_DIFFERENCE_MAX).
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
+    network: Any = AutoModel.from_pretrained(str(model), attn_implementation="eager").eval()
+    weights = {name: torch.tensor(np.asarray(value, np.float32)) for name, value in adapter.items()}
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+
+    class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+        """A product and what the adapter adds to it."""
+
+        def __init__(self, place: str, product: Any) -> None:
+            super().__init__()
+            self.product = product
+            left, singular, right = torch.linalg.svd(weights[f"{place}.B"] @ weights[f"{place}.A"], full_matrices=False)
+            root = singular[:rank].sqrt()
+            self.down = torch.nn.Linear(product.in_features, rank, bias=False)
+            self.up = torch.nn.Linear(rank, product.out_features, bias=False)
+            self.down.weight.data = root[:, None] * right[:rank]
+            self.up.weight.data = left[:, :rank] * root
+
+        def forward(self, given: Any) -> Any:
+            return self.product(given) + self.up(self.down(given))
+
+    class Pair(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+        """The adapted encoder, and the head over its first token and the mean of all."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.head = torch.nn.Linear(*reversed(weights["h.weight"].shape))
+            self.head.weight.data, self.head.bias.data = weights["h.weight"], weights["h.bias"]
+
+        def forward(self, *inputs: Any) -> Any:
+            given = dict(zip(names, inputs, strict=True))
+            tokens = self.network(**given).last_hidden_state
+            mask = given["attention_mask"].unsqueeze(-1).to(tokens.dtype)
+            mean = (tokens * mask).sum(dim=1) / mask.sum(dim=1)
+            return self.head(torch.cat([tokens[:, 0], mean], dim=-1))
+
+    for place in sorted(name.removesuffix(".A") for name in weights if name.endswith(".A")):
+        parent, _, name = place.rpartition(".")
+        around = network.get_submodule(parent)
+        setattr(around, name, Adapted(place, getattr(around, name)))
+    pair = Pair().eval()
+    example = dict(tokenizer(*map(list, zip(*_PARITY_PAIRS, strict=True)), padding=True, return_tensors="pt"))
+    path = folder / "pair.onnx"
+    with torch.no_grad():
+        _to_onnx(pair, [example[name] for name in names], names, path, {"logits": {0: "batch"}})
+    _quantise_dynamically(path)
+    shorten_names(path)
+    _share_weights(path, folder / "model.onnx")
+    difference = _pair_difference(path, pair, tokenizer, names)
+    if difference > PAIR_DIFFERENCE_MAX:
+        raise SpaceMismatch("pair parity (largest difference)", f"<= {PAIR_DIFFERENCE_MAX}", round(difference, 4))
+
+
+def _share_weights(path: Path, other: Path) -> None:
+    """Point the model at `path` into the file of the other model, beside it, for the weights that both hold."""
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    model, there = onnx.load(str(path)), other.read_bytes()
+    for weight in model.graph.initializer:
+        held = weight.raw_data
+        found = there.find(held) if len(held) >= _SHARED_BYTES_MIN else -1
+        if found >= 0:
+            set_external_data(weight, other.name, offset=found, length=len(held))
+            weight.ClearField("raw_data")
+            weight.data_location = onnx.TensorProto.EXTERNAL
+    path.write_bytes(model.SerializeToString())
+
+
+def _pair_difference(path: Path, pair: Any, tokenizer: Any, names: Sequence[str]) -> float:
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = []
+    for one, other in _PARITY_PAIRS:
+        inputs = tokenizer(one, other, return_tensors="pt")
+        with torch.no_grad():
+            theirs = pair(*(inputs[name] for name in names)).numpy()
+        (ours,) = session.run(None, {name: inputs[name].numpy() for name in names})
+        found.append(float(np.abs(ours - theirs).max()))
+    return max(found)
+
+
 def _token_parity(path: Path, tokens: Any, tokenizer: Any, names: Sequence[str]) -> float:
     """The least cosine between a token's vectors of both, over texts one by one."""
     import onnxruntime
@@ -360,6 +472,23 @@ def _quantise_dynamically(path: Path) -> None:
         extra_options={"MatMulConstBOnly": True},
     )
     whole.unlink()
+
+
+def shorten_names(path: Path) -> None:
+    """Numbers for the names of what is inside a model without branches: they take more than a tenth of a megabyte."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    names = {one.name: one.name for one in (*graph.input, *graph.output)}
+    for node in graph.node:
+        node.name = ""
+        for names_of in (node.input, node.output):
+            names_of[:] = [one and names.setdefault(one, str(len(names))) for one in names_of]
+    for weight in graph.initializer:
+        weight.name = names.setdefault(weight.name, str(len(names)))
+    del graph.value_info[:]
+    onnx.save(model, str(path))
 
 
 def _existing_parent(folder: Path) -> Path:

@@ -118,12 +118,8 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
     if _loses_possession(claim, quote):
         return "scope_mismatch"
     quote = spoken_of(claim, quote)
-    if loses_what_governs(claim, quote) or _loses_exception(claim, quote) or _loses_bound(claim, quote):
-        return "scope_mismatch"
-    if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
-        return "modality_mismatch"
-    if _frees(claim, quote) or _is_over(claim, quote):
-        return "modality_mismatch"
+    if reason := _granted_otherwise(claim, quote):
+        return reason
     if _orders_differ(claim, quote):
         return "order_mismatch"
     if _loses_prefix(claim, quote) or _loses_prefix(quote, claim):
@@ -137,6 +133,22 @@ def wording_conflict(claim: str, quote: str) -> Reason | None:
         return "opposite_mismatch"
     places = [(said[at_claim], shown[at_quote]) for at_claim, at_quote in changed(said, shown)]
     return "opposite_mismatch" if any(_opposed_in_place(*place) for place in places) else None
+
+
+def granted_otherwise(claim: str, quote: str) -> Reason | None:
+    """What a claim, in whatever words, states as so that the quote says of something else, bounds, only means to do, or
+    allows; None: nothing.
+    """
+    claim, quote = plain(claim), plain(quote)
+    return _granted_otherwise(claim, spoken_of(claim, quote))
+
+
+def _granted_otherwise(claim: str, quote: str) -> Reason | None:
+    if loses_what_governs(claim, quote) or _loses_exception(claim, quote) or _loses_bound(claim, quote):
+        return "scope_mismatch"
+    if (_UNREAL.search(quote) and not _UNREAL.search(claim)) or _does_what_was_meant(claim, quote):
+        return "modality_mismatch"
+    return "modality_mismatch" if _frees(claim, quote) or _is_over(claim, quote) else None
 
 
 def _opposed_in_place(here: list[str], there: list[str]) -> bool:

@@ -71,7 +71,7 @@ _SENTENCE_STARTS = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*\d.)]+\s+)?)[\"'(\[\u2
 
 
 def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
-    """What a claim says otherwise than the quote; None where nothing was found.
+    """What a claim of much the same words says otherwise than the quote; None where nothing was found.
 
     Args:
         claim: one sentence.
@@ -79,7 +79,27 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
         header: its document's title and section path, which may lend names and years.
     """
     claim, quote = plain(claim), plain(quote)
-    context = f"{header}\n{quote}"
+    reason = _named_otherwise(claim, quote, header) or _strength(claim, spoken_of(claim, quote))
+    if reason is not None:
+        return reason
+    words, others = cased_tokens(claim), cased_tokens(quote)
+    for here, there in changed(tokens(claim), tokens(quote)):
+        if reason := _in_its_place(words[here], others[there]):
+            return reason
+    return "order_mismatch" if exchanged(_stems(claim), _stems(quote)) else None
+
+
+def conflict_in_other_words(claim: str, quote: str, header: str = "") -> Reason | None:
+    """As `conflict`, but only what can be told whatever the words around: a number, a unit, a date, a name, a word's
+    opposite, and more certainty or duty than the quote has.
+    """
+    claim, quote = plain(claim), plain(quote)
+    if reason := _named_otherwise(claim, quote, header):
+        return reason
+    return "modality_mismatch" if _surer(claim, spoken_of(claim, quote)) else None
+
+
+def _named_otherwise(claim: str, quote: str, header: str) -> Reason | None:
     if _numbers_differ(claim, quote, header):
         return "number_mismatch"
     if units_differ(claim, quote):
@@ -87,18 +107,9 @@ def conflict(claim: str, quote: str, header: str = "") -> Reason | None:
     said, shown = _words(claim), _words(quote)
     if not said.keys() & DATES <= (shown.keys() | _words(header).keys()) & DATES:
         return "date_mismatch"
-    if _unknown_names(claim, context) or _repeated_names(claim, quote, header):
+    if _unknown_names(claim, f"{header}\n{quote}") or _repeated_names(claim, quote, header):
         return "name_mismatch"
-    if _opposed(said, shown):
-        return "opposite_mismatch"
-    strength = _strength(claim, spoken_of(claim, quote))
-    if strength is not None:
-        return strength
-    words, others = cased_tokens(claim), cased_tokens(quote)
-    for here, there in changed(tokens(claim), tokens(quote)):
-        if reason := _in_its_place(words[here], others[there]):
-            return reason
-    return "order_mismatch" if exchanged(_stems(claim), _stems(quote)) else None
+    return "opposite_mismatch" if _opposed(said, shown) else None
 
 
 def _in_its_place(here: list[str], there: list[str]) -> Reason | None:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
-from service.details import figures_conflict, only_voice_differs, wording_conflict
+from service.details import figures_conflict, granted_otherwise, only_voice_differs, wording_conflict
 from service.fact_words import listed
-from service.facts import conflict, plain, spoken_of
+from service.facts import conflict, conflict_in_other_words, plain, spoken_of
 from service.framing import no_claim_reason
 from service.harmless import CODE_LANGUAGES
 from service.negation import (
@@ -50,9 +50,6 @@ more would take longer than a sentence may.
 
 _SCORED = "english"
 """The language of which the learned scorer is asked: it knows words of no other, nor do most hard checks."""
-_NEW_MAX = 2
-"""Words of substance that a far rewording may have in place of those of the sentence it is compared with; more are a
-clause that somebody added, which no scorer of this size sees."""
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
@@ -369,14 +366,19 @@ def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) ->
         reason = "negation_mismatch"
     if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
         return _Judged(number, None, best.score, "not_supported")
-    said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
-    missing = set(analyzer.terms(plain(claim))) - said - _common(analyzer)
-    new = unsaid([one for one in missing if not one[0].isdigit()], said)
+    new = _new(claim, quote, source, analyzer)
     if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
     if reason is None:
         reason = _grafted(claim, quote, source, analyzer)
     return _Judged(number, None if reason or new else best, best.score, reason or "not_supported")
+
+
+def _new(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> set[str]:
+    """Terms of a claim that neither the quote nor the source's title says in whatever words."""
+    said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
+    missing = set(analyzer.terms(plain(claim))) - said - _common(analyzer)
+    return unsaid([one for one in missing if not one[0].isdigit()], said)
 
 
 def _said_otherwise(claim: str, quote: str, source: _Source) -> Reason | None:
@@ -452,12 +454,14 @@ def _by_meaning(
         if decided or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
             continue
         start, end = _nearest(wanted, source, analyzer)
-        said, quote = comparable(claim, source.text[start:end])
-        told = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
-        if len(unsaid(set(analyzer.terms(plain(said))) - _common(analyzer), told)) > _NEW_MAX:
-            continue
-        if _said_otherwise(said, quote, source) is None and not _is_denied(said, quote, start, source):
+        quote = source.text[start:end]
+        reason = conflict_of_meaning(claim, quote, source.header)
+        if reason is None and _new(*comparable(claim, quote), source, analyzer) & source.sent:
+            reason = "fused_sources"
+        if reason is None:
             parts[one.source] = (start, end)
+        else:
+            found[one.source] = _Judged(one.source, None, one.score, reason)
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
@@ -467,6 +471,15 @@ def _by_meaning(
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def conflict_of_meaning(claim: str, quote: str, header: str = "") -> Reason | None:
+    """What a claim in words of its own says otherwise than the quote, as far as words tell: what stops it before the
+    learned scorer is asked; None: nothing.
+    """
+    claim, quote = comparable(claim, quote)
+    reason = conflict_in_other_words(claim, quote, header)
+    return reason or figures_conflict(claim, quote) or granted_otherwise(claim, quote)
 
 
 def _mostly_latin(text: str) -> bool:

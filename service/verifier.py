@@ -1,7 +1,9 @@
 """The learned support scorer: how likely it is that a part of a passage supports a claim.
 
-A model scores both (`service/support_scorer.py`); its score is brought to a probability by a logistic model (Platt
-1999). Weights, calibration and threshold come from `footnote train verifier`; `card.json` says of what data.
+A model scores both; its score is brought to a probability by a logistic model (Platt 1999). There are two: the
+guardrail's reads one sentence beside another (`service/adapters/entailment_model.py`), and the one that measures reads
+texts of any length (`service/support_scorer.py`). Weights, calibration and thresholds come from `footnote train
+verifier`; `card.json` says of what data.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.adapters.entailment_model import EntailmentModel
 from service.adapters.token_encoder import OnnxTokenEncoder
 from service.support_scorer import HEAD, SupportReader, SupportScorer, read_head
 from store.analyzer import Analyzer
@@ -23,7 +26,8 @@ BUNDLED = Path(__file__).with_name("support_model")
 """The weights that come with Footnote."""
 
 CARD = "card.json"
-FILES = ("model.onnx", "tokenizer.json", HEAD)
+PAIR = "pair.onnx"
+FILES = ("model.onnx", PAIR, "tokenizer.json", HEAD)
 
 
 class SupportCalibration(BaseModel):
@@ -44,12 +48,19 @@ class SupportCalibration(BaseModel):
 
 
 class VerifierCard(BaseModel):
-    """What the service reads of a scorer's card; the rest is for people."""
+    """What the service reads of a scorer's card; the rest is for people.
+
+    Args:
+        sha256: of each of FILES.
+        calibration: of the scorer of texts of any length.
+        entailment: of the guardrail's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     sha256: dict[str, str]
     calibration: SupportCalibration
+    entailment: SupportCalibration
 
 
 class PairModel(Protocol):
@@ -61,7 +72,7 @@ class PairModel(Protocol):
 
 
 class Verifier:
-    """Scores parts of passages against claims. Blocking: 10 to 20 ms for a part of 128 tokens on one core.
+    """Scores parts of passages against claims. Blocking: 10 to 20 ms for a pair of 128 tokens on one core.
 
     Args:
         model: gives a pair one score.
@@ -91,10 +102,23 @@ def probability(score: float, calibration: SupportCalibration) -> float:
 
 
 def open_verifier(folder: Path, *, threads: int = 1) -> Verifier:
-    """The scorer in a folder, its files checked against its card.
+    """The guardrail's scorer in a folder, its files checked against its card.
 
     Raises UsageError where the folder holds none, StoreCorrupt where a file is not the one that the card names.
     """
+    card = _checked_card(folder)
+    return Verifier(EntailmentModel(folder, threads=threads), card.entailment)
+
+
+def open_support(folder: Path, *, threads: int = 1) -> Verifier:
+    """The scorer of texts of any length in a folder. Raises as `open_verifier` does."""
+    card = _checked_card(folder)
+    head = read_head(folder / HEAD)
+    reader = SupportReader(OnnxTokenEncoder(folder, threads=threads), head.rarity, Analyzer())
+    return Verifier(SupportScorer(reader, head), card.calibration)
+
+
+def _checked_card(folder: Path) -> VerifierCard:
     lacking = [name for name in (CARD, *FILES) if not (folder / name).is_file()]
     if lacking:
         raise UsageError(
@@ -111,6 +135,4 @@ def open_verifier(folder: Path, *, threads: int = 1) -> Verifier:
             expected = card.sha256.get(name, "none")
             fix = "Install Footnote again, or make the scorer again with `footnote train verifier`."
             raise StoreCorrupt(str(folder / name), f"sha256 {expected}", f"sha256 {found}", fix=fix)
-    head = read_head(folder / HEAD)
-    reader = SupportReader(OnnxTokenEncoder(folder, threads=threads), head.rarity, Analyzer())
-    return Verifier(SupportScorer(reader, head), card.calibration)
+    return card

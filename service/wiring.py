@@ -34,7 +34,7 @@ from service.ratings import Ratings
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
 from service.settings import Fallback, ServiceSettings
-from service.verifier import BUNDLED, CARD, Verifier, open_verifier
+from service.verifier import BUNDLED, CARD, Verifier, open_support, open_verifier
 from store.analyzer import Analyzer
 from store.calibration import Calibration, calibration_file, read_calibration
 from store.embedding import QueryEncoder
@@ -316,18 +316,27 @@ def _reranker(settings: ServiceSettings) -> AnytimeReranker | None:
 
 
 def verifier_of(settings: ServiceSettings) -> Verifier | None:
-    """The support scorer that is set; None where none is, or where this installation came without one.
+    """The guardrail's support scorer that is set; None where none is, or where this installation came without one.
 
     Raises UsageError where a folder that was named holds none, StoreCorrupt where its files are not its card's.
     """
-    if settings.verifier == "none":
-        return None
-    if settings.verifier != "bundled":
-        return open_verifier(settings.verifier)
-    if not BUNDLED.is_dir():
+    folder = _verifier_folder(settings)
+    if folder == BUNDLED and not BUNDLED.is_dir():
         _LOG.warning("no support scorer came with this installation: words and hard facts alone decide")
         return None
-    return open_verifier(BUNDLED)
+    return None if folder is None else open_verifier(folder)
+
+
+def support_of(settings: ServiceSettings) -> Verifier | None:
+    """As `verifier_of`, but the scorer of texts of any length, by which citations are measured."""
+    folder = _verifier_folder(settings)
+    return None if folder is None or not folder.is_dir() else open_support(folder)
+
+
+def _verifier_folder(settings: ServiceSettings) -> Path | None:
+    if settings.verifier == "none":
+        return None
+    return BUNDLED if settings.verifier == "bundled" else settings.verifier
 
 
 def _chat_models(settings: ServiceSettings) -> list[ChatModel]:
@@ -403,10 +412,9 @@ def _weights(settings: ServiceSettings) -> dict[str, str]:
     found = {}
     if settings.reranker is not None:
         found = {name: sha256_file(settings.reranker / name) for name in ("model.onnx", "tokenizer.json")}
-    if settings.verifier != "none":
-        card = (BUNDLED if settings.verifier == "bundled" else settings.verifier) / CARD
-        if card.is_file():
-            found["verifier"] = sha256_file(card)
+    folder = _verifier_folder(settings)
+    if folder is not None and (folder / CARD).is_file():
+        found["verifier"] = sha256_file(folder / CARD)
     return found
 
 

@@ -80,6 +80,10 @@ def verifier_command(
     rarity_from: Annotated[
         list[Path] | None, typer.Option(help="Files whose evidence tells how rare words are; else the sources.")
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(help="What `footnote train entailment` wrote; else the guardrail keeps the scorer it comes with."),
+    ] = None,
     ridge: Annotated[float, typer.Option(min=1e-6, help="The penalty on squared weights.")] = 0.06,
 ) -> None:
     """Train the support scorer of the guardrail on claims and their evidence, and export it for the service.
@@ -104,6 +108,7 @@ def verifier_command(
         output=output,
         work=work.expanduser() / "verifier",
         most=dict(map(_rows_of, most or [])),
+        adapter=adapter,
         ridge=ridge,
     )
     with watching() as progress:

@@ -16,8 +16,8 @@ from service.support_features import NAMES, Floats
 from service.support_scorer import SupportHead, standardised
 from service.verifier import SupportCalibration
 
-WRONGLY_ACCEPTED = 0.05
-"""Of the unsupported examples left out, the share that reaches `accept_from`. Hard checks stop most of them before."""
+WRONGLY_ACCEPTED = 0.035
+"""Of the unsupported examples left out, the share that no hard check stops and that reaches `accept_from`."""
 
 SOURCES_MIN = 3
 """With fewer, a share of the rows is left out in turn instead of a source."""
@@ -101,11 +101,12 @@ def _rows(one: Seen, which: npt.NDArray[np.bool_]) -> Seen:
     return Seen(one.figures[which], one.labels[which])
 
 
-def calibrate(sources: Sequence[Scored]) -> SupportCalibration:
+def calibrate(sources: Sequence[Scored], stopped: Sequence[npt.NDArray[np.bool_]] | None = None) -> SupportCalibration:
     """A logistic model of the score (Platt 1999), by Newton's method, and thresholds.
 
     Args:
         sources: both labels in each.
+        stopped: of each, shape (examples,): which are never accepted, whatever they score; None: there are none.
     """
     scores = np.concatenate([one.scores for one in sources])
     labels = np.concatenate([one.labels for one in sources])
@@ -122,6 +123,7 @@ def calibrate(sources: Sequence[Scored]) -> SupportCalibration:
             break
     intercept, slope = (round(float(one), 4) for one in found)
     likely = 1 / (1 + np.exp(-np.clip(design @ np.array([intercept, slope]), -50, 50)))
+    reached = likely if stopped is None else np.where(np.concatenate(stopped), 0.0, likely)
     supported = labels > 0
     steps = np.arange(1, 200) / 200
     right = [weights[supported == (likely >= one)].sum() for one in steps]
@@ -129,7 +131,7 @@ def calibrate(sources: Sequence[Scored]) -> SupportCalibration:
         intercept=intercept,
         slope=slope,
         threshold=float(steps[int(np.argmax(right))]),
-        accept_from=_quantile(likely[~supported], weights[~supported], 1 - WRONGLY_ACCEPTED),
+        accept_from=_quantile(reached[~supported], weights[~supported], 1 - WRONGLY_ACCEPTED),
     )
 
 

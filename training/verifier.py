@@ -9,21 +9,26 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from evaluation.measures import binary_auroc
+from evaluation.sets import read_lines
 from evaluation.support import balanced_accuracy
-from indexer.encoder import export_token_encoder
+from indexer.encoder import export_adapted_encoder, export_token_encoder, shorten_names
 from indexer.model import locate, read_space
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
+from service.adapters.entailment_model import EntailmentModel
 from service.adapters.token_encoder import OnnxTokenEncoder
+from service.ground import conflict_of_meaning
 from service.support_features import LAYERS, NAMES
 from service.support_scorer import HEAD, SupportReader, write_head
-from service.verifier import CARD, FILES, probability
+from service.verifier import BUNDLED, CARD, FILES, PAIR, probability
 from service.windows import WINDOW_CHARS
 from store.analyzer import Analyzer
 from store.errors import UsageError
@@ -31,10 +36,16 @@ from store.files import Disk, sha256_file
 from training.examples import Example
 from training.rows import source_files, source_name
 from training.support import examples_of_support, read_support_rows
-from training.support_head import Seen, calibrate, fit, left_out
+from training.support_head import Scored, Seen, calibrate, fit, left_out
 
 RIDGE = 0.06
 """The penalty on squared weights."""
+
+ADAPTER, HELD, ADAPTER_CARD = "adapter.safetensors", "held.jsonl.gz", "adapter.json"
+"""What `footnote train entailment` writes: weights, the rows that it held back, and what it says of both."""
+
+ADAPTER_RANK = 24
+"""What is kept of an adapter's rank, so that all files together stay under 25 MB."""
 
 _FIGURES_VERSION = 1  # of how figures are made; another one takes them anew
 _THREADS = 2
@@ -50,6 +61,8 @@ class VerifierRequest:
         output: the folder to write; must not exist yet.
         work: where the exported encoder and figures are kept, so that a stopped run goes on.
         most: rows taken of a file at most, by its name without .jsonl; of others all.
+        adapter: what `footnote train entailment` wrote, its thresholds set on what that held back of `sources`; None:
+            the guardrail's scorer is the one that comes with Footnote.
         ridge: the penalty on squared weights.
         seed: of which rows are taken.
     """
@@ -59,6 +72,7 @@ class VerifierRequest:
     output: Path
     work: Path
     most: Mapping[str, int]
+    adapter: Path | None = None
     ridge: float = RIDGE
     seed: int = 0
 
@@ -164,7 +178,9 @@ def make_verifier(request: VerifierRequest, settings: IndexerSettings, progress:
     build.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copytree(figures.encoder, build)
+        shorten_names(build / "model.onnx")
         write_head(head, build / HEAD)
+        entailment = _add_entailment(request, build, settings, progress)
         card = {
             "base": settings.embedding_model,
             "recipe": {"layers": list(LAYERS), "ridge": request.ridge, "seed": request.seed},
@@ -179,6 +195,7 @@ def make_verifier(request: VerifierRequest, settings: IndexerSettings, progress:
                 "auroc": round(auroc, 4),
             },
             "calibration": calibration.model_dump(),
+            **entailment,
             "sha256": {name: sha256_file(build / name) for name in FILES},
         }
         (build / CARD).write_text(json.dumps(card, indent=1) + "\n")
@@ -188,6 +205,43 @@ def make_verifier(request: VerifierRequest, settings: IndexerSettings, progress:
     size = sum(file.stat().st_size for file in request.output.iterdir())
     counts = {source_name(path): len(one.labels) for path, one in zip(files, seen, strict=True)}
     return MadeVerifier(counts, size, accuracy, auroc)
+
+
+def _add_entailment(
+    request: VerifierRequest, build: Path, settings: IndexerSettings, progress: Progress
+) -> dict[str, Any]:
+    """Write the guardrail's scorer beside the exported encoder; what the card says of it."""
+    if request.adapter is None:
+        card = json.loads((BUNDLED / CARD).read_bytes())
+        if sha256_file(build / "model.onnx") != card["sha256"]["model.onnx"]:
+            raise UsageError(
+                f"the guardrail's scorer that comes with Footnote was made of {card['base']}, of another export.",
+                fix="Make one with `footnote train entailment` and name it with --adapter.",
+            )
+        shutil.copyfile(BUNDLED / PAIR, build / PAIR)
+        return {name: card[name] for name in ("adapter", "entailment")}
+    progress.phase("Exporting the guardrail's scorer")
+    weights = load_file(request.adapter / ADAPTER)
+    export_adapted_encoder(locate(settings.embedding_model), weights, build, ADAPTER_RANK)
+    known = {source_name(path) for path in source_files(request.sources)}
+    held = [row for row in read_lines(request.adapter / HELD) if row["source"] in known]
+    progress.phase("Scoring what was held back", len(held))
+    model = EntailmentModel(build, threads=_THREADS)
+    sources: dict[str, list[tuple[float, float, float]]] = {}
+    for row in held:
+        claim, text = row["claim"], row["text"]
+        (score,) = model.score(claim, [text])
+        stopped = conflict_of_meaning(claim, text) is not None
+        sources.setdefault(row["source"], []).append((score, stopped, float(row["supported"])))
+        progress.advance()
+    columns = [np.array(rows).T for rows in sources.values() if len({supported for _, _, supported in rows}) > 1]
+    calibration = calibrate(
+        [Scored(scores, supported) for scores, _, supported in columns], [stopped > 0 for _, stopped, _ in columns]
+    )
+    return {
+        "adapter": {**json.loads((request.adapter / ADAPTER_CARD).read_bytes()), "rank_kept": ADAPTER_RANK},
+        "entailment": calibration.model_dump(),
+    }
 
 
 def _examples(path: Path, request: VerifierRequest, analyzer: Analyzer) -> list[Example]:

@@ -54,8 +54,8 @@ HERON = passage("The heron stands in shallow water.", "Herons")
 
 
 def test_the_check_that_is_shipped_judges_words_and_hard_facts():
-    supports = judges(Analyzer(), None)[""]
-    assert list(judges(Analyzer(), None)) == [""]
+    supports = judges(Analyzer(), None, None)[""]
+    assert list(judges(Analyzer(), None, None)) == [""]
     assert supports("The otter sleeps five hours a day.", [HERON, OTTER])
     assert not supports("The otter sleeps five hours a day.", [HERON])
     assert not supports("The otter sleeps six hours a day.", [HERON, OTTER])
@@ -83,7 +83,7 @@ def scorer(logit):
 
 
 def test_with_a_learned_scorer_words_alone_and_it_alone_judge_too():
-    sure, against = judges(Analyzer(), scorer(5.0)), judges(Analyzer(), scorer(-5.0))
+    sure, against = (judges(Analyzer(), scorer(one), scorer(one)) for one in (5.0, -5.0))
     reworded = "Otters slumber for much of the day."
     assert list(sure) == ["", "_by_words", "_by_scorer"]
     assert [sure[name](reworded, [OTTER]) for name in sure] == [True, False, True]
@@ -94,6 +94,6 @@ def test_with_a_learned_scorer_words_alone_and_it_alone_judge_too():
 
 def test_code_is_not_asked_of_the_scorer():
     code = passage("Ask like this:\n\nSELECT 1;\n")
-    supports = judges(Analyzer(), scorer(5.0))["_by_scorer"]
+    supports = judges(Analyzer(), None, scorer(5.0))["_by_scorer"]
     assert supports("```sql\nSELECT 1;\n```", [code])
     assert not supports("```sql\nSELECT 2;\n```", [code])

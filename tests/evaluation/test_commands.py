@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from footnote.cli import app
 from service.ground import COVERAGE_MIN
-from service.verifier import BUNDLED, open_verifier
+from service.verifier import BUNDLED, open_support
 from store.errors import FootnoteError
 
 
@@ -118,7 +118,7 @@ def test_ablations_are_told_to_people_and_machines(run, animals):
 @pytest.mark.parametrize("verifier", ["none", "bundled"])
 def test_the_support_check_is_measured_on_several_files(run, tmp_path, monkeypatch, verifier):
     monkeypatch.setenv("FOOTNOTE_VERIFIER", verifier)
-    shipped = {"none": COVERAGE_MIN, "bundled": open_verifier(BUNDLED).calibration.threshold}
+    shipped = {"none": COVERAGE_MIN, "bundled": open_support(BUNDLED).calibration.threshold}
     rows = [
         {"claim": "The otter sleeps 5 hours.", "evidence": "The otter sleeps 5 hours.", "label": True},
         {"claim": "Falcons fly at night.", "evidence": "An otter eats fish.", "label": False},

@@ -77,11 +77,37 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
     assert model.asked == []
 
 
-def test_three_new_words_are_more_than_a_rewording():
+@pytest.mark.parametrize(
+    ("passage", "lie", "reason"),
+    [
+        ("Fees may be waived for the poorest.", "Whoever has nothing must be let off paying [1].", "modality_mismatch"),
+        ("The treaty was signed by Bohr in 1912.", "His name was put to the pact by Einstein [1].", "name_mismatch"),
+        ("The tank holds 12 litres of water.", "As much as 21 litres fit into it [1].", "number_mismatch"),
+        ("The trail is open on 3 May.", "Walkers may use the path in June [1].", "date_mismatch"),
+        ("The road rises by 300 metres.", "It climbs 300 feet in all [1].", "unit_mismatch"),
+        (
+            "They failed to deliver the parcel.",
+            "The package was brought to the door by them; deliver they did [1].",
+            None,
+        ),
+        ("The rate will increase.", "A decrease of what is charged is ahead [1].", "opposite_mismatch"),
+    ],
+)
+def test_what_is_named_otherwise_is_not_asked_in_whatever_words(passage, lie, reason):
     model = Told(SURE)
-    found = judged("This otter sleeps soundly, dreams of salmon and wakes at dusk [1].", model)
+    found = judged(lie, model, [passage])
     assert found.verdict == "unsupported"
-    assert all("sleeps five" not in part for _, parts in model.asked for part in parts)
+    assert model.asked == [] or all(parts == [] for _, parts in model.asked)
+    if reason is not None:
+        assert found.reason == reason
+
+
+def test_the_other_order_of_a_far_rewording_and_its_scope_are_the_scorers_to_judge():
+    passage = "Some of the herons that live at the lake are fed by the wardens every morning."
+    model = Told(SURE)
+    found = judged("Wardens give breakfast to each of a number of birds there [1].", model, [passage])
+    assert found.verdict == "supported"
+    assert len(model.asked) == 1
 
 
 def test_a_source_without_a_sentence_supports_nothing():
@@ -104,7 +130,7 @@ def test_what_stands_there_word_for_word_is_not_asked():
     ("lie", "reason"),
     [
         ("The otter sleeps six hours a day [1].", "number_mismatch"),
-        ("This animal rests for 9 hours [1].", "not_supported"),
+        ("This animal rests for 9 hours [1].", "number_mismatch"),
         ("The otter never sleeps five hours a day [1].", "negation_mismatch"),
     ],
 )

@@ -10,13 +10,13 @@ import pytest
 from service.adapters.token_encoder import OnnxTokenEncoder
 from service.support import SupportCheck
 from service.support_features import LAYERS
-from service.verifier import BUNDLED, CARD, open_verifier
+from service.verifier import BUNDLED, CARD, open_support
 from store.analyzer import Analyzer
 
 
 @pytest.fixture(scope="module")
 def check():
-    return SupportCheck(Analyzer(), open_verifier(BUNDLED))
+    return SupportCheck(Analyzer(), open_support(BUNDLED))
 
 
 def test_it_takes_no_more_than_25_mb():

@@ -52,7 +52,7 @@ def test_a_huge_logit_is_a_probability_still(logit):
 
 
 def test_a_folder_that_holds_none_says_what_to_do(tmp_path):
-    named = r"has no card.json and no model.onnx and no tokenizer.json and no head.json"
+    named = r"has no card.json and no model.onnx and no pair.onnx and no tokenizer.json and no head.json"
     with pytest.raises(UsageError, match=named) as caught:
         open_verifier(tmp_path)
     assert "footnote train verifier" in (caught.value.fix or "")
@@ -65,7 +65,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("card", ["{", "{}", '{"sha256": {}, "calibration": {}}'])
+@pytest.mark.parametrize("card", ["{", "{}", '{"sha256": {}, "calibration": {}, "entailment": {}}'])
 def test_a_bad_card_is_refused(folder, card):
     (folder / CARD).write_text(card)
     with pytest.raises(UsageError, match="cannot be read"):
@@ -73,7 +73,8 @@ def test_a_bad_card_is_refused(folder, card):
 
 
 def test_other_weights_than_the_cards_are_refused(folder):
-    card = {"sha256": {"model.onnx": "0" * 64}, "calibration": CALIBRATION.model_dump()}
+    calibration = CALIBRATION.model_dump()
+    card = {"sha256": {"model.onnx": "0" * 64}, "calibration": calibration, "entailment": calibration}
     (folder / CARD).write_text(json.dumps(card))
     with pytest.raises(StoreCorrupt, match=r"model\.onnx is damaged: expected sha256 0000"):
         open_verifier(folder)
