@@ -51,6 +51,8 @@ _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|practically)\s+([^\W\d_]+)", re.IGNORECASE)
 _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
 _POSSESSED = re.compile(r"\b(\w+)'s? (?:own |first |second |late |former |eldest |younger |older )?(\w+)")
+_WHOLE_WORD = re.compile(r"\w+")
+_NO_OWNER = re.compile(r"\w+\b(?!')")
 _MEANT = re.compile(
     r"\b(?:aim(?:s|ed)?|hop(?:e|es|ed|ing)|plan(?:s|ned)?|intend(?:s|ed)?|expect(?:s|ed)?|tend(?:s|ed)?|want(?:s|ed)?"
     r"|propos(?:e|es|ed)|seeks?|sought|due|scheduled) to (?:be )?([^\W\d_]+)",
@@ -69,6 +71,7 @@ _CONTRASTS = tuple(
 """Short words of which one in another's place says something else."""
 _UNTIL_THEN, _FROM_THEN = frozenset(listed("before until till")), frozenset(listed("after once when since"))
 _CONTRASTING = frozenset().union(*_CONTRASTS, _UNTIL_THEN, _FROM_THEN)
+_WHOLE_NUMBER = re.compile(r"(?<![\w.,])\d+(?![\w,])")
 _ALPHANUMERIC = re.compile(r"[^\W_]+")
 _LETTER_AND_DIGIT = re.compile(r"[A-Za-z]\d")
 _TIMES = re.compile(r"\b(?:once|twice|thrice)\b", re.IGNORECASE)
@@ -222,16 +225,25 @@ def _is_over(claim: str, quote: str) -> bool:
 
 def _frees(claim: str, quote: str) -> bool:
     """Whether what must be done may be done."""
-    said, shown = ({one.casefold() for one in _WORD.findall(_MAY_NOT.sub(" ", text))} for text in (claim, quote))
-    return bool(said & _FREE and not said & MUST and shown & MUST and not shown & (_FREE | MAY))
+    said = _freeing_words(claim)
+    if not said & _FREE or said & MUST:
+        return False
+    shown = _freeing_words(quote)
+    return bool(shown & MUST) and not shown & (_FREE | MAY)
+
+
+def _freeing_words(text: str) -> set[str]:
+    """The text's words but for those where "may" frees nobody."""
+    return {one.casefold() for one in _WORD.findall(_MAY_NOT.sub(" ", text))}
 
 
 def _does_what_was_meant(claim: str, quote: str) -> bool:
     """Whether somebody does what they only mean, or tend, to do; or what will be has been."""
-    stems = {stem(one) for one in tokens(claim)}
     meant = _MEANT.findall(quote)
-    if any(stem(does.casefold()) in stems for does in meant) and not _MEANT.search(claim) and not _OPEN.search(claim):
-        return True
+    if meant and not _MEANT.search(claim) and not _OPEN.search(claim):
+        stems = {stem(one) for one in tokens(claim)}
+        if any(stem(does.casefold()) in stems for does in meant):
+            return True
     return any(re.search(rf"\b(?:was|were|been) {re.escape(done)}\b", claim) for done in _WILL_BE.findall(quote))
 
 
@@ -243,10 +255,10 @@ def _loses_exception(claim: str, quote: str) -> bool:
 
 def _loses_bound(claim: str, quote: str) -> bool:
     """Whether "up to 500 euros" became "500 euros"."""
-    if _BOUND.search(claim):
+    bounded = {in_digits(one) for one in _BOUNDED.findall(quote)}
+    if not bounded or _BOUND.search(claim):
         return False
-    said = {in_digits(one) for one in _FIGURE.findall(claim)}
-    return any(in_digits(one) in said for one in _BOUNDED.findall(quote))
+    return any(in_digits(one) in bounded for one in _FIGURE.findall(claim))
 
 
 def _loses_prefix(claim: str, quote: str) -> bool:
@@ -282,11 +294,12 @@ def _points_differ(claim: str, quote: str) -> bool:
 def _loses_possession(claim: str, quote: str) -> bool:
     """Whether the king does what "the king's brother" did: the quote has him as the owner of what the claim lacks."""
     claim, quote = claim.casefold(), quote.casefold()
-    for owner, owned in _POSSESSED.findall(quote):
-        alone = re.compile(rf"\b{re.escape(owner)}\b(?!')")
-        if alone.search(claim) and not alone.search(quote) and not re.search(rf"\b{re.escape(owned)}", claim):
-            return True
-    return False
+    possessed = _POSSESSED.findall(quote)
+    if not possessed:
+        return False
+    owners = set(_NO_OWNER.findall(claim)).difference(_NO_OWNER.findall(quote))
+    words = _WHOLE_WORD.findall(claim)
+    return any(owner in owners and not any(word.startswith(owned) for word in words) for owner, owned in possessed)
 
 
 def _objects(words: list[str]) -> dict[str, set[str]]:
@@ -320,8 +333,8 @@ def _loses_era(claim: str, quote: str) -> bool:
     before = {match.group(1) for match in _ERA.finditer(quote)}
     return any(
         number in before and not _ERA.match(claim, match.start())
-        for match in re.finditer(r"(?<![\w.,])(\d+)(?![\w,])", claim)
-        if (number := match.group(1))
+        for match in _WHOLE_NUMBER.finditer(claim)
+        if (number := match.group())
     )
 
 
@@ -334,6 +347,8 @@ def _loses_percent(claim: str, quote: str) -> bool:
 
 def _codes(text: str) -> set[str]:
     """What is made of letters and digits both, but for a number and what it counts: hashes, models, keys."""
+    if _LETTER_AND_DIGIT.search(text) is None:
+        return set()
     return {one.casefold() for one in _ALPHANUMERIC.findall(text) if _LETTER_AND_DIGIT.search(one)}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
@@ -67,6 +67,10 @@ _DIGITS_MAX = 24  # more would be rounded
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
+_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
+_FOLLOWING = re.compile(r"[ -]?([a-z]+)")
+_PER_CENT = re.compile(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)")
+_AMONG = re.compile(r"\b(?:one of|among)\b", re.IGNORECASE)
 _SENTENCE_STARTS = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*\d.)]+\s+)?)[\"'(\[\u201c]*$")
 
 
@@ -147,6 +151,7 @@ def _share(names: set[str], others: set[str]) -> bool:
     return bool(folded & other_folded) or short or any(one[:4] == other[:4] for one in folded for other in other_folded)
 
 
+@lru_cache(maxsize=256)
 def spoken_of(claim: str, quote: str) -> str:
     """The quote without brackets and clauses that the claim leaves out whole and that add to it: what they say of
     certainty and scope is not said of the rest.
@@ -175,7 +180,7 @@ def plain(text: str) -> str:
     text = HALF_DAY.sub(lambda match: f"{match.group(1)} {match.group(2).lower()}m", text)
     text = MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = SEPARATED.sub(lambda match: match.group().replace(",", ""), text)
-    text = re.sub(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)", lambda match: "%" if match.group().strip() else "", text)
+    text = _PER_CENT.sub(lambda match: "%" if match.group().strip() else "", text)
     return SPELLED_NUMBER.sub(_in_figures, text)
 
 
@@ -214,12 +219,12 @@ def _ordinals(text: str) -> set[int]:
 
 def _out_of_place(said: list[str], shown: list[str]) -> bool:
     """Whether a number has beside it only words from which another number parts it in the quote."""
-    at: dict[str, list[int]] = {}
-    for position, word in enumerate(shown):
-        at.setdefault(word, []).append(position)
     numbers = [position for position, word in enumerate(shown) if word[0].isdigit()]
     if len(numbers) < 2 or {shown[one] for one in numbers} <= set(said):
         return False
+    at: dict[str, list[int]] = {}
+    for position, word in enumerate(shown):
+        at.setdefault(word, []).append(position)
     governed = Counter(shown[one - 1] for one in numbers if one)
     for position, word in enumerate(said):
         if not word[0].isdigit() or word not in at:
@@ -276,12 +281,12 @@ def in_digits(digits: str, factor: int = 1) -> str:
 
 
 def _multiple(following: str) -> int:
-    word = re.match(r"[ -]?([a-z]+)", following)
+    word = _FOLLOWING.match(following)
     return 1 if word is None else MULTIPLES.get(word.group(1), 1)
 
 
 def _years(header: str) -> set[str]:
-    return {number for number in _numbers(header) if re.fullmatch(r"1[5-9]\d\d|20\d\d", number)}
+    return {number for number in _numbers(header) if _YEAR.fullmatch(number)}
 
 
 def units_differ(claim: str, quote: str, *, more: bool = False) -> bool:
@@ -303,24 +308,29 @@ def measures(text: str, *, more: bool = False) -> Mapping[str, set[str | None]]:
     """By each number of a plain text: its units, None where it has none."""
     units = _ALL_UNITS if more else UNITS
     found: dict[str, set[str | None]] = {}
-    spelled = _SPELLED_ALONE.sub(lambda match: str(SPELLED[match.group(1).casefold()]), text)
-    for match in _NUMBER.finditer(spelled):
-        unit = _unit(match.group("before"), units) or _unit(match.group("after"), units)
-        found.setdefault(in_digits(match.group("number")), set()).add(unit)
+    for before, number, after in _measured(text):
+        found.setdefault(number, set()).add(_unit(before, units) or _unit(after, units))
     return found
 
 
-def _unit(text: str | None, units: Mapping[str, str] = UNITS) -> str | None:
-    if text is None:
-        return None
-    form = re.sub(r"\s", "", text)
+@lru_cache(maxsize=512)
+def _measured(text: str) -> Sequence[tuple[str, str, str]]:
+    """The numbers of a plain text, each between what stands before and after it."""
+    spelled = _SPELLED_ALONE.sub(lambda match: str(SPELLED[match.group(1).casefold()]), text)
+    return [(before, in_digits(number), after) for before, number, after in _NUMBER.findall(spelled)]
+
+
+def _unit(text: str, units: Mapping[str, str] = UNITS) -> str | None:
+    form = "".join(text.split())
     if form in CASED_UNITS:
         return CASED_UNITS[form]
     form = form.casefold()
     return units.get(form) or units.get(form.removesuffix("s"))
 
 
+@lru_cache(maxsize=512)
 def _words(text: str) -> Counter[str]:
+    """How often each word stands in a text; several checks ask of the same."""
     return Counter(word.casefold() for word in _WORD.findall(text))
 
 
@@ -418,7 +428,7 @@ def _strength(claim: str, quote: str) -> Reason | None:
 
 
 def _surer(claim: str, quote: str) -> bool:
-    said, shown = (_words(MONTH_MAY.sub(" ", text)).keys() for text in (claim, quote))
+    said, shown = (_words(MONTH_MAY.sub(" ", one) if "May" in one else one).keys() for one in (claim, quote))
     if any(said & kind and not shown & kind for kind in (MUST, SHOULD)):
         return True
     if shown & (SHOULD | MAY) and not said & (SHOULD | MAY) and not shown & MUST:
@@ -436,7 +446,8 @@ def _wider(claim: str, quote: str) -> bool:
         return True
     if any(said & kind and not shown & kind for kind in HOW_MANY) or _bounds(claim) - _bounds(quote):
         return True
-    return bool(_superlatives(claim) - _superlatives(quote)) or _loses_one_of(claim, quote)
+    best = _superlatives(claim)
+    return bool(best) and (not best <= _superlatives(quote) or _loses_one_of(claim, quote))
 
 
 def _bounds(text: str) -> set[str]:
@@ -448,7 +459,5 @@ def _superlatives(text: str) -> set[str]:
 
 
 def _loses_one_of(claim: str, quote: str) -> bool:
-    """Whether one of the largest became the largest."""
-    if not ONE_OF.search(quote) or re.search(r"\b(?:one of|among)\b", claim, re.IGNORECASE):
-        return False
-    return bool(_superlatives(claim) & _superlatives(quote))
+    """Whether one of the largest became the largest; the claim has no superlative that the quote has not."""
+    return ONE_OF.search(quote) is not None and _AMONG.search(claim) is None

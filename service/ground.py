@@ -151,7 +151,7 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     if nothing is not None:
         return Finding("no_claim", nothing, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
-    compared = _as_sources(sources, analyzer.of(draft.claim))
+    compared = _as_sources(sources, _own(draft.claim, analyzer))
     cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
     if verifier is not None and not any(one.support for one in cited):
         cited = _by_meaning(draft.claim, cited, compared, analyzer, verifier)
@@ -276,7 +276,7 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
     says of it.
     """
     text = source.text
-    found = find_ignoring_space(text, claim) or find_ignoring_space(text, _other_case(claim))
+    found = _word_for_word(claim, text)
     if found is None:
         return None
     around = [one for one in source.units if one.start < found[1] and found[0] < one.end]
@@ -306,9 +306,10 @@ def _introduced_as_not(text: str, unit: Unit, source: _Source) -> bool:
     return _INTRODUCED.search(line) is not None and introduces_what_is_not(line)
 
 
-def _other_case(claim: str) -> str:
+def _word_for_word(claim: str, text: str) -> tuple[int, int] | None:
     first = claim[:1]
-    return (first.lower() if first.isupper() else first.upper()) + claim[1:]
+    other_case = (first.lower() if first.isupper() else first.upper()) + claim[1:]
+    return find_ignoring_space(text, claim) or find_ignoring_space(text, other_case)
 
 
 def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged | None:
@@ -317,24 +318,25 @@ def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Ju
         left, right = claim[: joint.start()].strip(), claim[joint.end() :].strip()
         if min(len(left.split()), len(right.split())) < _JOINED_WORDS_MIN:
             continue
-        second = _exact(right, number, source)
-        if second is None or second.support is None:
+        found = _word_for_word(right, source.text)
+        if found is None:
             continue
-        before = source.text[: second.support.start].rstrip()
+        before = source.text[: found[0]].rstrip()
         neighbour = next((one for one in reversed(source.units) if one.end == len(before)), None)
         if neighbour is None:
             continue
         alone = replace(source, text=before[neighbour.start : neighbour.end])
         first = _exact(left, number, alone) or _reworded(left, number, alone, analyzer)
-        if first.support is not None:
+        second = _exact(right, number, source) if first.support is not None else None
+        if second is not None and second.support is not None:
             score = min(first.score, second.score)
             return _Judged(number, Support(number, neighbour.start, second.support.end, score), score)
     return None
 
 
 def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
-    analyzer = analyzer.of(claim)
-    wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
+    analyzer = _own(claim, analyzer)
+    wanted = _wanted(claim, analyzer)
     if not wanted:
         return _Judged(number, None, 0.0)
     best, held = None, frozenset[str]()
@@ -357,6 +359,18 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     return _Judged(number, None, best.score)
 
 
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _own(claim: str, analyzer: Analyzer) -> Analyzer:
+    """The analyzer of the language that a claim is in."""
+    return analyzer.of(claim)
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _wanted(claim: str, analyzer: Analyzer) -> frozenset[str]:
+    """The terms of a claim, of which its source must have most; every source is looked through for them."""
+    return frozenset(analyzer.terms(plain(in_one_form(without_address(claim)))))
+
+
 def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) -> _Judged:
     """What the part of a source that holds most of a claim's words says to it."""
     number = best.source
@@ -366,18 +380,19 @@ def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) ->
         reason = "negation_mismatch"
     if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
         return _Judged(number, None, best.score, "not_supported")
-    new = _new(claim, quote, source, analyzer)
+    claimed, quoted = (frozenset(analyzer.terms(plain(one))) for one in (claim, quote))
+    said = quoted.union(analyzer.terms(source.header))
+    new = _new(claimed, said, analyzer)
     if reason is None and new & source.sent:  # of another sentence or source: what that says, this does not
         reason = "fused_sources"
     if reason is None:
-        reason = _grafted(claim, quote, source, analyzer)
+        reason = _grafted(claim, quote, claimed, quoted, said, analyzer)
     return _Judged(number, None if reason or new else best, best.score, reason or "not_supported")
 
 
-def _new(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> set[str]:
-    """Terms of a claim that neither the quote nor the source's title says in whatever words."""
-    said = {*analyzer.terms(plain(quote)), *analyzer.terms(source.header)}
-    missing = set(analyzer.terms(plain(claim))) - said - _common(analyzer)
+def _new(claimed: frozenset[str], said: frozenset[str], analyzer: Analyzer) -> set[str]:
+    """Of a claim's terms those that what is compared with it, its title among it, says in no words."""
+    missing = claimed - said - _common(analyzer)
     return unsaid([one for one in missing if not one[0].isdigit()], said)
 
 
@@ -400,18 +415,22 @@ def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
     return introduced or (labelled_false(quote) and not labelled_false(claim))
 
 
-def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Reason | None:
-    """Whether the claim adds something that the quote has nothing for, or leaves out what the quote speaks of."""
+def _grafted(
+    claim: str, quote: str, claimed: frozenset[str], quoted: frozenset[str], known: frozenset[str], analyzer: Analyzer
+) -> Reason | None:
+    """Whether the claim adds something that the quote has nothing for, or leaves out what the quote speaks of.
+
+    Args:
+        claimed, quoted: the terms of both.
+        known: those of the quote and of its document's title.
+    """
     words, shown = tokens(plain(claim)), tokens(plain(quote))
-    claimed, quoted = set(analyzer.terms(plain(claim))), set(analyzer.terms(plain(quote)))
-    known = {*quoted, *analyzer.terms(source.header)}
     for number, (at_claim, at_quote) in enumerate(changed(words, shown)):
         here, there = words[at_claim], shown[at_quote]
-        there_terms = set(analyzer.terms(" ".join(there)))
-        left_out = unsaid(there_terms, claimed)
-        if left_out and unsaid(set(analyzer.terms(" ".join(here))), quoted):  # one word in another's place
+        here_terms, there_terms = (set(analyzer.terms(" ".join(part))) for part in (here, there))
+        if unsaid(there_terms, claimed) and unsaid(here_terms, quoted):  # one word in another's place
             return "not_supported"
-        added = unsaid(set(analyzer.terms(" ".join(here))), known)
+        added = unsaid(here_terms, known)
         gap = len(there_terms)
         if len(added - _common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
             return "not_supported"
@@ -420,7 +439,7 @@ def _grafted(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> Rea
     return None
 
 
-def _other_subject(left_out: Sequence[str], quote: str, claimed: set[str], analyzer: Analyzer) -> bool:
+def _other_subject(left_out: Sequence[str], quote: str, claimed: frozenset[str], analyzer: Analyzer) -> bool:
     """Whether the words that a quote begins with, and the claim does not have, name who or what it speaks of: alone, or
     before what they govern ("the wife of | the king").
     """
@@ -456,7 +475,7 @@ def _by_meaning(
         start, end = _nearest(wanted, source, analyzer)
         quote = source.text[start:end]
         reason = conflict_of_meaning(claim, quote, source.header)
-        if reason is None and _new(*comparable(claim, quote), source, analyzer) & source.sent:
+        if reason is None and _takes_from_elsewhere(*comparable(claim, quote), source, analyzer):
             reason = "fused_sources"
         if reason is None:
             parts[one.source] = (start, end)
@@ -471,6 +490,12 @@ def _by_meaning(
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def _takes_from_elsewhere(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> bool:
+    """Whether a claim has words of another sentence or source: what that says, the quote does not."""
+    said = frozenset(analyzer.terms(plain(quote))).union(analyzer.terms(source.header))
+    return not source.sent.isdisjoint(_new(frozenset(analyzer.terms(plain(claim))), said, analyzer))
 
 
 def conflict_of_meaning(claim: str, quote: str, header: str = "") -> Reason | None:

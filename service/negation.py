@@ -72,6 +72,7 @@ _WITHOUT_OBJECT = frozenset(
 """Before these it takes back nothing: "the pump stops below 8 degrees"."""
 _TAKING_BACK_PAIRS = frozenset([("rather", "than"), ("instead", "of"), ("replica", "of"), ("far", "from")])
 """What follows these is not so, or no longer, or not yet."""
+_TAKING_BACK_FIRST = frozenset(first for first, _ in _TAKING_BACK_PAIRS)
 _REACH = 3  # words of substance that a negation may still belong to
 
 _DENIED_BEFORE = re.compile(
@@ -146,8 +147,11 @@ def denied_otherwise(claim: str, quote: str, language: str = "english") -> bool:
 def loses_only(claim: str, quote: str, language: str) -> bool:
     """Whether a claim says without "only" what the quote says with it."""
     narrowing = _ONLY.get(language, frozenset())
-    said, shown = (_WORDS.findall(_NOT_ALONE.sub(" ", text).casefold()) for text in (claim, quote))
-    if narrowing.intersection(said):
+    shown = _WORDS.findall(_NOT_ALONE.sub(" ", quote).casefold())
+    if narrowing.isdisjoint(shown):
+        return False
+    said = _WORDS.findall(_NOT_ALONE.sub(" ", claim).casefold())
+    if not narrowing.isdisjoint(said):
         return False
     narrowed = {
         one
@@ -253,6 +257,8 @@ def loses_what_governs(claim: str, quote: str) -> bool:
 
 def _affirms(claim: str, quote: str) -> bool:
     said, shown = _governed(claim), _governed(quote)
+    if not said[0] and not shown[0]:
+        return False
     words, others = frozenset(_stemmed(claim)[1]), frozenset(_stemmed(quote)[1])
     reached = said[1] | _belonging(claim)[1]
     reached_there = shown[1] | _belonging(quote)[1]
@@ -267,7 +273,7 @@ def _governed(text: str) -> tuple[frozenset[str], frozenset[str]]:
         _following(words, stems, at)
         for at, word in enumerate(words)
         if (stems[at] in _TAKING_BACK and not _WITHOUT_OBJECT.intersection(words[at + 1 : at + 2]))
-        or (word, *words[at + 1 : at + 2]) in _TAKING_BACK_PAIRS
+        or (word in _TAKING_BACK_FIRST and (word, *words[at + 1 : at + 2]) in _TAKING_BACK_PAIRS)
     ]
     return frozenset(one for found in after for one in found[:1]), frozenset(one for found in after for one in found)
 

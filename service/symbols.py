@@ -33,9 +33,10 @@ def differ(claim: str, quote: str) -> bool:
     if _signs_differ(claim, quote) or _pictures(claim) - _pictures(quote):
         return True
     plain, other = claim.translate(_ONE_FORM), quote.translate(_ONE_FORM)
-    if any(set(form.findall(plain)) - set(form.findall(other)) for form in (_OPERATOR, _OPTION, _RATIO)):
+    if any(set(form.findall(plain)).difference(form.findall(other)) for form in (_OPERATOR, _OPTION, _RATIO)):
         return True
-    said, shown = _between(plain), _between(other)
+    said = _between(plain)
+    shown = _between(other) if said else {}
     return any(not operators & shown[pair] for pair, operators in said.items() if pair in shown)
 
 
@@ -43,10 +44,11 @@ def _signs_differ(claim: str, quote: str) -> bool:
     said, shown = _signs(claim), _signs(quote)
     if any(signs - shown.get(number, set()) for number, signs in said.items()):
         return True
-    without = set(_UNSIGNED.findall(quote))
-    dropped = {number for number, signs in shown.items() if signs - {"+"}} - without
+    signed = {number for number, signs in shown.items() if signs - {"+"}} - said.keys()
+    if signed.difference(_UNSIGNED.findall(quote)).isdisjoint(_UNSIGNED.findall(claim)):
+        return False
     told, there = (Counter(map(str.casefold, _SAID_IN_WORDS.findall(text))) for text in (claim, quote))
-    return bool(dropped & set(_UNSIGNED.findall(claim)) - said.keys()) and not told - there
+    return not told - there
 
 
 def _signs(text: str) -> dict[str, set[str]]:
@@ -65,4 +67,6 @@ def _between(text: str) -> dict[tuple[str, str], set[str]]:
 
 
 def _pictures(text: str) -> set[str]:
+    if text.isascii():
+        return set()
     return {one for one in text if not one.isascii() and unicodedata.category(one) == "So"} - _NO_PICTURES

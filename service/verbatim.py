@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SPACE = re.compile(r"\s+")
 _WORD_OR_MARK = re.compile(r"\w+(?:[^\s\w]\w+)*|[^\s\w]")
 _SIGNS = "-+\u2212\u00b1"
 
@@ -17,8 +16,12 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
     Whole words only: "art" is not found in "party".
     """
     wanted = wanted.strip()
-    if not wanted or _without_space(wanted) not in _without_space(text):
+    first = _without_space(text).find(_without_space(wanted)) if wanted else -1
+    if first < 0:
         return None
+    at = text.find(wanted)
+    if at >= 0 and len(_without_space(text[:at])) == first and _is_whole(text, at, at + len(wanted)):
+        return at, at + len(wanted)
     pattern, end, was_word = "", 0, False
     for token in _WORD_OR_MARK.finditer(wanted):
         is_word = token.group()[-1].isalnum()
@@ -27,9 +30,13 @@ def find_ignoring_space(text: str, wanted: str) -> tuple[int, int] | None:
         pattern += re.escape(token.group())
         end, was_word = token.end(), is_word
     for match in re.finditer(pattern, text):
-        if not _in_a_word(text, match.start()) and not _in_a_word(text, match.end()):
+        if _is_whole(text, *match.span()):
             return match.span()
     return None
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    return not _in_a_word(text, start) and not _in_a_word(text, end)
 
 
 def _in_a_word(text: str, at: int) -> bool:
@@ -45,7 +52,7 @@ def _in_a_word(text: str, at: int) -> bool:
 
 @lru_cache(maxsize=256)
 def _without_space(text: str) -> str:
-    return _SPACE.sub("", text)
+    return "".join(text.split())
 
 
 def whole_lines(text: str, code: str) -> tuple[int, int] | None:

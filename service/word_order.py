@@ -44,6 +44,8 @@ _NO_OBJECT = frozenset(
     """.split()  # noqa: SIM905  # a list of words
 )
 """What may follow a verb that has no object."""
+_Places = dict[tuple[str, int], int]
+"""Where words stand, each by how many like it come before."""
 
 
 def tokens(text: str) -> list[str]:
@@ -58,7 +60,8 @@ def cased_tokens(text: str) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _tokens(text: str) -> tuple[str, ...]:
-    return tuple(_bare(one) for one in _TOKEN.findall(text))
+    found = _TOKEN.findall(text)
+    return tuple(map(_bare, found) if "'" in text or "\u2019" in text else found)
 
 
 def _bare(one: str) -> str:
@@ -75,30 +78,25 @@ def exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
     if len(claim) * len(quote) > _COMPARED_MAX:
         return True
     at_claim, at_quote = _places(claim, quote)
-    shared = [word for word in at_claim if word in at_quote and word.split(maxsplit=1)[0] not in _LIST]
-    for pivot in shared:
-        if _no_pivot(pivot, quote, at_quote[pivot]):
+    shared = [one for one in at_claim if one in at_quote and one[0] not in _LIST]
+    both = [(at_claim[one], at_quote[one]) for one in shared]
+    if (_AGENT in claim) == (_AGENT in quote) and both == sorted(both, key=lambda one: one[1]):
+        return False
+    telling = [place for (word, _), place in zip(shared, both, strict=True) if word not in _SIDES_ALIKE]
+    for (word, _), (here, there) in zip(shared, both, strict=True):
+        if _no_pivot(word, quote, there):
             continue
-        here, there = at_claim[pivot], at_quote[pivot]
         agent, agent_there = _agent(claim, here), _agent(quote, there)
         turned = (agent is None) != (agent_there is None)
-        by = agent or agent_there
+        by = (agent or agent_there or "", 0)
         if turned and (_AGENT in claim) and (_AGENT in quote):
             continue
         if turned and by in at_claim and by in at_quote:
             if (at_claim[by] < here) == (at_quote[by] < there):
                 return True
             continue
-        later = any(
-            at_claim[one] > here and at_quote[one] < there
-            for one in shared
-            if one.split(maxsplit=1)[0] not in _SIDES_ALIKE
-        )
-        sooner = any(
-            at_claim[one] < here and at_quote[one] > there
-            for one in shared
-            if one.split(maxsplit=1)[0] not in _SIDES_ALIKE
-        )
+        later = any(one > here and other < there for one, other in telling)
+        sooner = any(one < here and other > there for one, other in telling)
         if later and sooner and not turned:
             return True
     return False
@@ -182,9 +180,10 @@ def exchanged_within(claim: Sequence[str], quote: Sequence[str]) -> bool:
     Args:
         claim, quote: tokens, stemmed alike or not at all.
     """
-    here, there = ({one.groups() for one in _OF_BY.finditer(" ".join(words))} for words in (claim, quote))
-    if any((later, first) in there and (first, later) not in there for first, later in here):
-        return True
+    if _AGENT in claim and _AGENT in quote:
+        here, there = ({one.groups() for one in _OF_BY.finditer(" ".join(words))} for words in (claim, quote))
+        if any((later, first) in there and (first, later) not in there for first, later in here):
+            return True
     stretch = _shortest_with(Counter(claim) & Counter(quote), quote)
     return len(stretch) < len(quote) and exchanged(claim, stretch)
 
@@ -252,8 +251,9 @@ def made_passive(claim: Sequence[str], quote: Sequence[str]) -> bool:
 
 def neighbours_exchanged(claim: Sequence[str], quote: Sequence[str]) -> bool:
     """Whether two numbers beside each other, as the ends of a range, stand the other way round."""
-    there = _number_pairs(quote)
-    return any((later, first) in there and (first, later) not in there for first, later in _number_pairs(claim))
+    here = _number_pairs(claim)
+    there = _number_pairs(quote) if here else set()
+    return any((later, first) in there and (first, later) not in there for first, later in here)
 
 
 def _number_pairs(words: Sequence[str]) -> set[tuple[str, str]]:
@@ -261,23 +261,22 @@ def _number_pairs(words: Sequence[str]) -> set[tuple[str, str]]:
     return {(one, other) for one, other in pairs if one[0].isdigit() and other[0].isdigit() and one != other}
 
 
-def _places(claim: Sequence[str], quote: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
-    """Where each word stands that both have equally often; the second of a kind as a word of its own."""
+def _places(claim: Sequence[str], quote: Sequence[str]) -> tuple[_Places, _Places]:
+    """Where each word stands that both have equally often."""
     counts, others = Counter(claim), Counter(quote)
-    found: list[dict[str, int]] = []
+    found: list[_Places] = []
     for words in (claim, quote):
         seen: Counter[str] = Counter()
-        places = {}
+        places: _Places = {}
         for at, word in enumerate(words):
             if counts[word] == others[word] and (counts[word] == 1 or len(word) >= _TELLING_CHARS_MIN):
-                places[word if not seen[word] else f"{word} {seen[word]}"] = at
+                places[word, seen[word]] = at
             seen[word] += 1
         found.append(places)
     return found[0], found[1]
 
 
-def _no_pivot(pivot: str, quote: Sequence[str], at: int) -> bool:
-    word = pivot.split(maxsplit=1)[0]
+def _no_pivot(word: str, quote: Sequence[str], at: int) -> bool:
     if word in BE and quote[at + 1 : at + 2] in (["a"], ["an"]):  # one of a kind, which is not the kind
         return False
     return word in _SIDES_ALIKE or word == _AGENT or _in_list(quote, at)

@@ -27,6 +27,8 @@ _LEAD_IN = re.compile(
 )
 """What a sentence may begin with without saying more. Nothing that opposes: "however" and "no" are not among them."""
 
+_WORD = re.compile(r"\w{3}")
+
 _JOINING = (
     "also additionally moreover furthermore thus hence therefore so then too both which who whom whose where when "
     "while this these those it its they them their he she his her him has have had do does did been being were is "
@@ -359,7 +361,7 @@ def without_lead_in(claim: str) -> str:
     """The claim without words that only introduce it; as it is where nothing would be left."""
     match = _LEAD_IN.match(claim)
     rest = claim if match is None else claim[match.end() :]
-    return rest if re.search(r"\w{3}", rest) else claim
+    return rest if _WORD.search(rest) else claim
 
 
 def unsaid(terms: Collection[str], said: Collection[str]) -> set[str]:
@@ -368,7 +370,9 @@ def unsaid(terms: Collection[str], said: Collection[str]) -> set[str]:
     Args:
         terms, said: stems, as the analyzer makes them.
     """
-    known = set(said)
-    for term in said:
-        known |= _same().get(term, frozenset())
-    return {term for term in terms if term not in known and term not in _joining()}
+    same, joining = _same(), _joining()
+    return {
+        term
+        for term in terms
+        if term not in said and term not in joining and (term not in same or same[term].isdisjoint(said))
+    }
