@@ -92,7 +92,7 @@ def phases(index: Path) -> dict[str, float]:
     current = service.index.require_current()
     opened = service.index.open(service.executor, current)
     note("open the snapshot, small files hashed")
-    verify_files(opened.folder, opened.manifest, full=False)
+    verify_files(opened.folder, opened.manifest, full=opened.fully_verified)
     took["of which hashing"] = time.perf_counter() - last
     last = time.perf_counter()
     encoder = service._encoder_for(opened.manifest)  # noqa: SLF001  # a step of its own here
