@@ -7,30 +7,18 @@ from typing import Annotated
 
 import typer
 
-import evaluation.commands
 import footnote
-import footnote.calibrating
-import footnote.config
-import indexer.commands
-import service.commands
-import store.commands
-import training.commands
+from footnote.rooms import Rooms
 
 app = typer.Typer(
     name="footnote",
+    cls=Rooms,
     help="A retrieval service whose answers can be checked. Start: `footnote index FOLDER`, then `footnote serve`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (indexer.commands, service.commands, store.commands, evaluation.commands, training.commands):
-    app.registered_commands.extend(room.app.registered_commands)
-    app.registered_groups.extend(room.app.registered_groups)
-for command in app.registered_commands:
-    if command.name in footnote.calibrating.COMMANDS and command.callback is not None:
-        command.callback = footnote.calibrating.then_calibrated(command.callback)
-app.add_typer(footnote.config.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -46,7 +34,9 @@ def options(
     ] = False,
 ) -> None:
     """A retrieval service whose answers can be checked. Start: `footnote index FOLDER`, then `footnote serve`."""
-    footnote.config.warn_of_unknown_names()
+    from footnote.config import warn_of_unknown_names
+
+    warn_of_unknown_names()
 
 
 def main() -> None:

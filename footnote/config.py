@@ -11,15 +11,17 @@ from store.commands import JsonOption
 if TYPE_CHECKING:
     from store.settings import IndexSettings
 
-app = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+app = typer.Typer()
+settings = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+app.add_typer(settings, name="config")
 
 
-@app.callback()
+@settings.callback()
 def config() -> None:
     """Look at the settings."""
 
 
-@app.command()
+@settings.command()
 def show(
     json: JsonOption = False,
     names: Annotated[list[str] | None, typer.Argument(help="Only these.", show_default=False)] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import uuid
 from collections.abc import Iterator
@@ -222,6 +223,7 @@ def serve(
     SIGTERM or Ctrl-C: what runs is finished, then it ends; a second one ends it at once. SIGHUP, with several workers:
     these are replaced one by one.
     """
+    gc.disable()  # until the service has settled: hardly anything that starting makes is garbage
     from service.http.serve import run
     from service.settings import ServiceSettings
     from store.settings import load_settings

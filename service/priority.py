@@ -5,12 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
-
-T = TypeVar("T")
 
 STEPS = 3
 """Of niceness: a thread that has it gets half the time of one that has not where both want all, and no less alone."""
@@ -21,9 +16,3 @@ def make_way() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), STEPS)
-
-
-def making_way(work: Callable[[], T]) -> T:
-    """The result of `work`, done in a thread that makes way, as do the threads it starts; raises as it does."""
-    with ThreadPoolExecutor(1, initializer=make_way) as executor:
-        return executor.submit(work).result()

@@ -29,7 +29,7 @@ from service.engine import Engine
 from service.evidence import ABSTAIN_BELOW
 from service.holder import EngineHolder
 from service.inference import Inference
-from service.priority import make_way, making_way
+from service.priority import make_way
 from service.ratings import Ratings
 from service.rerank import AnytimeReranker
 from service.rewrite import Rewriter
@@ -44,7 +44,7 @@ from store.forgotten import refuse_forgotten
 from store.fusion import DENSE_WEIGHT
 from store.index import Current, IndexDirectory
 from store.local import LocalSnapshot, open_query_encoder, read_manifest, verify_files
-from store.manifest import QueryEncoderEntry
+from store.manifest import Manifest, QueryEncoderEntry
 from store.vectors import set_threads
 
 _LOG = logging.getLogger("footnote.service")
@@ -200,9 +200,11 @@ class Service:
             snapshot.close()
 
     def _open(self, current: Current, *, full: bool = False) -> tuple[Engine, LocalSnapshot]:
-        snapshot = self.index.open(self.executor, current, full=full)
+        with ThreadPoolExecutor(1, initializer=make_way) as beside:  # as do the threads that its session starts
+            opening = beside.submit(self._encoder_of, current)
+            snapshot = self.index.open(self.executor, current, full=full)
         try:
-            encoder = self._encoder_for(snapshot)
+            encoder = opening.result()
             _warm(encoder, snapshot)
         except BaseException:
             snapshot.close()
@@ -261,20 +263,32 @@ class Service:
             return None
         return (found.st_ino, found.st_mtime_ns, found.st_size)
 
-    def _encoder_for(self, snapshot: LocalSnapshot) -> QueryEncoder | None:
+    def _encoder_of(self, current: Current) -> QueryEncoder | None:
+        return self._encoder_for(read_manifest(self.index.snapshots / current.name, current.manifest_sha256))
+
+    def _encoder_for(self, manifest: Manifest) -> QueryEncoder | None:
         """The encoder that this manifest admits: the one that is open if it is that one, else opened anew."""
-        manifest = snapshot.manifest
         admitted = (manifest.space.fingerprint, manifest.query_encoders)
         if self._encoder is None or self._encoder[0] != admitted:
-            opening = partial(
-                open_query_encoder,
+            opened = open_query_encoder(
                 Path(self.settings.index),
                 manifest,
                 threads=self.settings.encoder_threads,
                 precision=self.settings.query_precision,
             )
-            self._encoder = (admitted, making_way(opening))
+            self._encoder = (admitted, opened)
         return self._encoder[1]
+
+
+def begin(settings: ServiceSettings) -> Service:
+    """A service that has begun to open what CURRENT names, on a thread. Most of that is hashing and ONNX Runtime's
+    work, beside which the caller can import the web framework.
+
+    The next `reload` waits for it; where it failed, that one tries again and raises.
+    """
+    service = Service(settings)
+    service.reloading.submit(service.reload)
+    return service
 
 
 def _dense_weight(settings: ServiceSettings, calibration: Calibration | None) -> float:

@@ -143,8 +143,9 @@ class LocalSnapshot:
         )
 
     def warm(self) -> None:
-        """Touch both legs once, so that maps and indexes are in memory. Blocking."""
-        self._dense.search(np.zeros(self.manifest.space.dimension, np.float32), 1, None)
+        """Ask both legs once, so that maps and indexes are in memory. Blocking."""
+        somewhere = np.ones(self.manifest.space.dimension, np.float32)  # nothing lies nearest to zeros: all is scored
+        self._dense.search(somewhere, 1, None)
         self._terms.search(self._analyzer.question_terms("warm up"), 1, None)
 
     async def dense(self, vector: Vector, k: int, filter: Filter | None, principals: Principals) -> list[Hit]:  # noqa: A002

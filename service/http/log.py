@@ -10,14 +10,16 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pydantic import BaseModel, SecretStr
 
 from service.contract import AnswerResponse, SearchResponse
-from service.http.exchange import Exchange
 from service.http.metrics import known_stage
 from service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from service.http.exchange import Exchange  # which brings the web framework: logging is set up before that is there
 
 EXTRA = "footnote"
 """The attribute of a record with what a JSON line tells beside its message."""

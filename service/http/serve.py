@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
+import socket
 import sqlite3
 import sys
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from service.http.app import create_app
-from service.http.connection import allow_open_files
 from service.http.listener import listener_of, notify
 from service.http.log import set_up_logging
-from service.http.server import ENDING_S, DrainingServer, leave, settle
-from service.http.shared_metrics import VARIABLE, Folder
-from service.http.supervisor import Supervisor
 from service.settings import ServiceSettings
-from service.wiring import Service
+from service.wiring import Service, begin
 from store.errors import FootnoteError
 from store.index import IndexDirectory
 
@@ -27,34 +24,53 @@ from store.index import IndexDirectory
 def run(settings: ServiceSettings) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. Raises UsageError where the address cannot be had."""
     set_up_logging(settings)
-    allow_open_files()
     listener = listener_of(settings)
-    port = listener.getsockname()[1]
-    service = Service(settings)
-    # what is wrong with the settings is said once here, not by every worker for ever
+    return _supervise(settings, listener) if settings.workers > 1 else _serve(settings, listener)
+
+
+def _serve(settings: ServiceSettings, listener: socket.socket) -> int:
+    service, port = begin(settings), listener.getsockname()[1]
+    from service.http.app import create_app  # while the index is opened
+    from service.http.connection import allow_open_files
+    from service.http.server import DrainingServer, leave, settle
+
+    allow_open_files()
     app = create_app(service, warm=settle)
-    if settings.workers > 1:
-        service.close()
-        _to_environment(settings)
-        folder = Folder()
-        try:
-            return Supervisor(
-                listener,
-                settings.workers,
-                (settings.drain_grace_ms + settings.drain_limit_ms) / 1000 + ENDING_S,
-                {**os.environ, VARIABLE: str(folder.path)},
-                serving=lambda: _serving(settings, port, None),
-                stopping=lambda: notify("STOPPING=1"),
-                ended_at_once=folder.remove,
-                died=lambda pid, told_to_end: folder.buried(pid, told_to_end=told_to_end),
-            ).run()
-        finally:
-            folder.remove()
     DrainingServer(
         app, settings, started=lambda: _serving(settings, port, service), stopping=lambda: notify("STOPPING=1")
     ).run(sockets=[listener])
     leave()
     return 0
+
+
+def _supervise(settings: ServiceSettings, listener: socket.socket) -> int:
+    from service.http.app import create_app
+    from service.http.connection import allow_open_files
+    from service.http.server import ENDING_S
+    from service.http.shared_metrics import VARIABLE, Folder
+    from service.http.supervisor import Supervisor
+
+    gc.enable()
+    allow_open_files()
+    port = listener.getsockname()[1]
+    service = Service(settings)
+    create_app(service)  # what is wrong with the settings is said once here, not by every worker for ever
+    service.close()
+    _to_environment(settings)
+    folder = Folder()
+    try:
+        return Supervisor(
+            listener,
+            settings.workers,
+            (settings.drain_grace_ms + settings.drain_limit_ms) / 1000 + ENDING_S,
+            {**os.environ, VARIABLE: str(folder.path)},
+            serving=lambda: _serving(settings, port, None),
+            stopping=lambda: notify("STOPPING=1"),
+            ended_at_once=folder.remove,
+            died=lambda pid, told_to_end: folder.buried(pid, told_to_end=told_to_end),
+        ).run()
+    finally:
+        folder.remove()
 
 
 def _serving(settings: ServiceSettings, port: int, service: Service | None) -> None:

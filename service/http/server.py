@@ -110,12 +110,13 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def settle() -> None:
-    """Keep the event loop's waits short from now on.
+    """Keep the event loop's waits short from now on; collect garbage again, if that was left off for the start.
 
     A full collection looks at every object there is: with all that importing made some 50 ms, in which nothing is
     answered. What is there now stays, so it is looked at no more. And a thread that wants to go on while another
     computes asks for it after a millisecond, not five: the loop asks after each call that may have waited.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.collect()  # of nothing: from here on it takes little to make a full collection due, and little time to do it,

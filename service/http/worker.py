@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -9,11 +10,9 @@ import socket
 import sys
 import threading
 
-from service.http.app import create_app
 from service.http.log import set_up_logging
-from service.http.server import DrainingServer, leave, settle
 from service.settings import ServiceSettings
-from service.wiring import Service
+from service.wiring import begin
 from store.errors import FootnoteError
 from store.settings import load_settings
 
@@ -28,6 +27,7 @@ def main() -> None:
     The three arguments are numbers of inherited file descriptors: the socket; a pipe whose other end is closed when the
     parent is gone; a pipe on which to tell that requests are answered.
     """
+    gc.disable()  # until the service has settled: hardly anything that starting makes is garbage
     listener_fd, parent_fd, status_fd = map(int, sys.argv[1:])
     listener = socket.socket(fileno=listener_fd)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD])
@@ -41,7 +41,11 @@ def main() -> None:
         os.close(status_fd)
 
     try:
-        server = DrainingServer(create_app(Service(settings), warm=settle), settings, started=started)
+        service = begin(settings)
+        from service.http.app import create_app  # while the index is opened
+        from service.http.server import DrainingServer, leave, settle
+
+        server = DrainingServer(create_app(service, warm=settle), settings, started=started)
     except FootnoteError as error:
         log.error("%s", error)  # noqa: TRY400  # it says what is wrong and what to do
         sys.exit(1)

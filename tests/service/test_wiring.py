@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 import store.local
 from service.settings import ServiceSettings
-from service.wiring import Service
+from service.wiring import Service, begin
 from store.embedding import HashEmbedder
-from store.errors import IndexMissing, LegUnavailable, StoreCorrupt
+from store.errors import IndexMissing, LegUnavailable, StoreCorrupt, UsageError
 from store.index import IndexDirectory
-from store.local import read_manifest
+from store.local import LocalSnapshot, read_manifest
 
 
 @pytest.fixture
@@ -51,6 +53,79 @@ def test_without_an_index_there_is_nothing_to_lease_and_the_reason_is_kept(tmp_p
 
     assert "footnote index" in (service.last_error or "")
     service.close()
+
+
+def test_what_has_begun_and_failed_is_tried_again_and_raised_by_whoever_reloads(tmp_path, make_index, jsonl):
+    service = begin(ServiceSettings(index=tmp_path / "index"))
+    wait_until(lambda: service.last_error is not None)
+
+    with pytest.raises(IndexMissing):
+        service.reload()
+    make_index(tmp_path / "index", jsonl(tmp_path / "d.jsonl", [{"id": "d", "text": "Otters sleep."}]))
+
+    assert service.reload() is True
+    service.close()
+
+
+def test_what_is_wrong_with_the_settings_is_raised_before_anything_begins(two_generations, monkeypatch):
+    monkeypatch.setattr(Service, "reload", lambda _: pytest.fail("it has begun"))
+    with pytest.raises(UsageError, match="no reranker is set"):
+        begin(ServiceSettings(index=two_generations, rerank=True))
+
+
+def test_whoever_reloads_waits_for_what_has_begun_and_opens_nothing_twice(two_generations, monkeypatch):
+    opened, go_on = [], threading.Event()
+    real = IndexDirectory.open
+
+    def slow(*arguments, **named):
+        opened.append(1)
+        go_on.wait(10)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(IndexDirectory, "open", slow)
+    service = begin(ServiceSettings(index=two_generations))
+    wait_until(lambda: opened)
+    assert not service.holder.ready
+    threading.Timer(0.05, go_on.set).start()
+
+    assert service.reload() is False
+    assert (service.holder.generation, opened) == (2, [1])
+    service.close()
+
+
+def test_an_encoder_that_cannot_be_opened_leaves_no_snapshot_open(wired, monkeypatch):
+    closed = []
+    real = LocalSnapshot.close
+    monkeypatch.setattr(LocalSnapshot, "close", lambda one: closed.append(one) or real(one))
+
+    def refused(*_, **__):
+        raise StoreCorrupt("encoder.json", "an encoder", "none")
+
+    monkeypatch.setattr("service.wiring.open_query_encoder", refused)
+    with pytest.raises(StoreCorrupt, match=r"encoder\.json"):
+        wired.reload()
+
+    assert len(closed) == 1
+    assert not wired.holder.ready
+
+
+def test_of_a_snapshot_and_its_encoder_that_are_both_damaged_the_snapshot_is_named(wired, monkeypatch):
+    def refused(*_, **__):
+        raise StoreCorrupt("encoder.json", "an encoder", "none")
+
+    monkeypatch.setattr("service.wiring.open_query_encoder", refused)
+    (IndexDirectory(wired.settings.index).published()[-1] / "vectors.f32").write_bytes(b"")
+    with pytest.raises(StoreCorrupt, match=r"vectors\.f32"):
+        wired.reload()
+
+
+def test_garbage_is_collected_again_once_a_service_has_settled():
+    code = (
+        "import gc; gc.disable()\n"
+        "from service.http.server import settle; settle()\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 0"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=60, check=True)
 
 
 def test_reload_does_nothing_while_current_is_the_same(wired):
@@ -112,7 +187,7 @@ def test_the_open_encoder_serves_another_snapshot_only_if_that_one_admits_it_too
     (entry,) = manifest.query_encoders
     other = manifest.model_copy(update={"query_encoders": [entry.model_copy(update={"parity_texts": 9})]})
     for one in (manifest, manifest.model_copy(update={"generation": 2}), other, other, manifest):
-        wired._encoder_for(SimpleNamespace(manifest=one))
+        wired._encoder_for(one)
     assert opened == [manifest, other, manifest]
 
 

@@ -328,3 +328,12 @@ class TestCache:
 def test_the_sum_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "f").write_bytes(b"abc" * 1_000_000)
     assert sha256_file(tmp_path / "f") == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 128, 200])
+def test_a_file_is_hashed_piece_by_piece_to_its_last_byte(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("store.files._HASHED_AT_ONCE", 64)
+    content = bytes(range(size))
+    (tmp_path / "f").write_bytes(content)
+
+    assert sha256_file(tmp_path / "f") == hashlib.sha256(content).hexdigest()

@@ -57,6 +57,14 @@ def test_the_manifest_says_which_kind_was_built_and_what_was_measured(large):
     assert local.facts.recall_at_10 >= 0.99
 
 
+def test_warming_scores_no_more_than_a_question_does(large, monkeypatch):
+    """It once asked for what is nearest to zeros, as which all rows score alike: all were read at every start."""
+    _, _, _, local = large
+    monkeypatch.setattr(vectors_module, "exact_ranking", lambda *_: pytest.fail("every row was scored"))
+
+    local.warm()
+
+
 # none; few enough to be scored one by one; many; most; more than most, so that rows must be fetched again and again
 @pytest.mark.parametrize("least", [None, ROWS - 40, ROWS - 300, 100])
 def test_recall_is_at_least_99_percent_and_no_filtered_row_appears(large, least):
