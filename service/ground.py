@@ -464,7 +464,7 @@ def _by_meaning(
     analyzer = analyzer.of(claim)
     if is_block(claim) or analyzer.main != _SCORED or not _mostly_latin(claim):
         return list(judged)
-    wanted = set(analyzer.terms(plain(in_one_form(without_address(claim)))))
+    wanted = _wanted(claim, analyzer)
     found = {one.source: one for one in judged}
     parts: dict[int, tuple[int, int]] = {}
     for one in judged:
@@ -513,14 +513,14 @@ def _mostly_latin(text: str) -> bool:
     return 2 * sum(one < "\u0250" for one in letters) > len(letters)
 
 
-def _said_here_and_there(wanted: set[str], source: _Source, analyzer: Analyzer) -> bool:
+def _said_here_and_there(wanted: frozenset[str], source: _Source, analyzer: Analyzer) -> bool:
     """Whether some sentences after each other have nearly all of the wanted terms, which no one of them has."""
     run = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
     held = () if run is None else analyzer.terms(source.text[slice(*run)])
     return len(wanted.intersection(held)) >= COVERAGE_MIN * len(wanted)
 
 
-def _nearest(wanted: set[str], source: _Source, analyzer: Analyzer) -> tuple[int, int]:
+def _nearest(wanted: frozenset[str], source: _Source, analyzer: Analyzer) -> tuple[int, int]:
     """The window that says most of the wanted terms, in whatever words; of equal ones the shortest. One that speaks of
     what comes before it is none alone.
     """
