@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evaluation.sets import read_lines
 from service.support import compared
@@ -15,8 +15,25 @@ from store.errors import UsageError
 from store.text import canonical
 from training.examples import Example
 
-LABELS: dict[object, float] = {"supported": 1.0, "refuted": 0.0, "neutral": 0.0, True: 1.0, False: 0.0}
-"""A label as NLI sets have it, or as `footnote evaluate support` reads it."""
+Label = Literal["supported", "refuted", "neutral"]
+
+LABELS: dict[object, Label] = {
+    "supported": "supported",
+    "refuted": "refuted",
+    "neutral": "neutral",
+    True: "supported",
+    False: "neutral",
+}
+"""A label as NLI sets have it, or as `footnote evaluate support` reads it: false does not tell refuted from neutral."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One claim, its evidence, and what the one says of the other."""
+
+    claim: str
+    evidence: str
+    label: Label
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +46,12 @@ class SupportRow:
 
 
 def read_support_rows(path: Path, rows_max: int, *, seed: int = 0) -> list[SupportRow]:
+    """The rows of `read_labelled_rows`, refuted and neutral alike not supported."""
+    rows = read_labelled_rows(path, rows_max, seed=seed)
+    return [SupportRow(row.claim, row.evidence, float(row.label == "supported")) for row in rows]
+
+
+def read_labelled_rows(path: Path, rows_max: int, *, seed: int = 0) -> list[LabelledRow]:
     """At most so many rows of the file, drawn at random, in the file's order. Raises UsageError naming a bad line."""
     rows = [_row(line, f"{path}:{number}") for number, line in enumerate(read_lines(path), 1)]
     if len(rows) <= rows_max:
@@ -48,10 +71,10 @@ def examples_of_support(rows: Sequence[SupportRow], analyzer: Analyzer) -> list[
     return examples
 
 
-def _row(line: dict[str, Any], place: str) -> SupportRow:
+def _row(line: dict[str, Any], place: str) -> LabelledRow:
     claim, evidence, label = line.get("claim"), line.get("evidence"), line.get("label")
     if not isinstance(claim, str) or not isinstance(evidence, str) or not claim.strip() or not evidence.strip():
         raise UsageError(f'{place}: a row needs "claim" and "evidence", texts.')
     if not isinstance(label, str | bool) or label not in LABELS:
         raise UsageError(f'{place}: "label" must be one of {", ".join(map(str, LABELS))}, found {label!r}.')
-    return SupportRow(claim, evidence, LABELS[label])
+    return LabelledRow(claim, evidence, LABELS[label])
