@@ -297,4 +297,4 @@ def probabilities(logits: npt.NDArray[np.floating[Any]]) -> Floats:
 def write_weights(path: Path, weights: Mapping[str, npt.NDArray[np.float16]]) -> None:
     """Write the arrays as an .npz file, by name."""
     with path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **weights)
+        np.savez(stream, **weights)  # type: ignore[arg-type]  # its stub takes names for its own arguments
