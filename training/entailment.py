@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save
 
 from evaluation.measures import binary_auroc
 from indexer.model import locate, read_space
@@ -49,12 +50,11 @@ from training.pair_network import (
     require_adaptable,
     tokenised,
     train,
-    write_weights,
 )
 from training.rewordings import WordNet, read_wordnet
 from training.rows import TrainingText, read_rows, source_files, source_name
 
-ADAPTER, HELD, CARD = "adapter.npz", "held.jsonl.gz", "adapter.json"
+ADAPTER, HELD, CARD = "adapter.safetensors", "held.jsonl.gz", "adapter.json"
 """What the folder holds: the weights, the rows held back, and what it was all made of."""
 
 TEXTS_MAX = 2500
@@ -304,7 +304,7 @@ def _publish(output: Path, network: Any, held: Sequence[EntailmentRow], card: Ma
     build = output.with_name(f".build-{secrets.token_hex(4)}")
     build.mkdir(parents=True)
     try:
-        write_weights(build / ADAPTER, learned_weights(network))
+        (build / ADAPTER).write_bytes(save(learned_weights(network)))
         lines = [
             {"claim": row.claim, "text": row.text, "supported": row.supported, "source": row.source} for row in held
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,9 +292,3 @@ def rate_at(done: float) -> float:
 def probabilities(logits: npt.NDArray[np.floating[Any]]) -> Floats:
     """The logistic function of the logits."""
     return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
-
-
-def write_weights(path: Path, weights: Mapping[str, npt.NDArray[np.float16]]) -> None:
-    """Write the arrays as an .npz file, by name."""
-    with path.open("wb") as stream:
-        np.savez(stream, **weights)  # type: ignore[arg-type]  # its stub takes names for its own arguments

@@ -33,6 +33,8 @@ from service.windows import WINDOW_CHARS
 from store.analyzer import Analyzer
 from store.errors import UsageError
 from store.files import Disk, sha256_file
+from training.entailment import ADAPTER, HELD
+from training.entailment import CARD as ADAPTER_CARD
 from training.examples import Example
 from training.rows import source_files, source_name
 from training.support import examples_of_support, read_support_rows
@@ -40,9 +42,6 @@ from training.support_head import Scored, Seen, calibrate, fit, left_out
 
 RIDGE = 0.06
 """The penalty on squared weights."""
-
-ADAPTER, HELD, ADAPTER_CARD = "adapter.safetensors", "held.jsonl.gz", "adapter.json"
-"""What `footnote train entailment` writes: weights, the rows that it held back, and what it says of both."""
 
 ADAPTER_RANK = 24
 """What is kept of an adapter's rank, so that all files together stay under 25 MB."""

@@ -40,11 +40,14 @@ class EntailmentModel:
 
     def score(self, claim: str, texts: Sequence[str]) -> list[float]:
         """One logit for each text, each by itself; larger is better supported."""
-        claim = claim[: CLAIM_TOKENS_MAX * _TOKEN_CHARS_MAX]
-        length = len(self._tokenizer.encode(claim, add_special_tokens=False))
-        if not 0 < length <= CLAIM_TOKENS_MAX:
-            return [NOTHING_SAID] * len(texts)
-        return [self._logit(claim, text) for text in texts]
+        if self._is_read_whole(claim):
+            return [self._logit(claim, text) for text in texts]
+        return [NOTHING_SAID] * len(texts)
+
+    def _is_read_whole(self, claim: str) -> bool:
+        if len(claim) > CLAIM_TOKENS_MAX * _TOKEN_CHARS_MAX:
+            return False
+        return 0 < len(self._tokenizer.encode(claim, add_special_tokens=False)) <= CLAIM_TOKENS_MAX
 
     def _logit(self, claim: str, text: str) -> float:
         encoded = self._tokenizer.encode(claim, text[: PAIR_TOKENS_MAX * _TOKEN_CHARS_MAX])

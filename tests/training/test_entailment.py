@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from typer.testing import CliRunner
 
@@ -176,13 +176,6 @@ def seen(request_):
     return shown, made
 
 
-def arrays(path):
-    """The arrays of an .npz file, by name."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        return {name.removesuffix(".npy"): np.lib.format.read_array(archive.open(name)) for name in names}
-
-
 def row(label="supported", source="s", claim="c"):
     return EntailmentRow(claim, "t", label, source, "e")
 
@@ -255,7 +248,7 @@ def test_a_failure_while_writing_leaves_nothing(request_, tmp_path, monkeypatch)
 
 @pytest.mark.model
 def test_the_folder_holds_the_adapter_of_every_layer_and_the_head(seen, request_):
-    found = arrays(request_.output / ADAPTER)
+    found = load_file(request_.output / ADAPTER)
     inputs = {"output.dense": 2 * HIDDEN}
     outputs = {"intermediate.dense": 2 * HIDDEN}
     maps = [f"attention.self.{name}" for name in ("query", "key", "value")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from indexer import encoder
 from indexer.model import locate
@@ -15,10 +17,13 @@ from indexer.settings import IndexerSettings
 from service.support import SupportCheck
 from service.support_features import LAYERS
 from service.support_scorer import HEAD, read_head
-from service.verifier import CARD, open_verifier
+from service.verifier import CARD, PAIR, open_support, open_verifier
 from store.analyzer import Analyzer
 from store.errors import SpaceMismatch, UsageError
-from training.verifier import VerifierRequest, make_verifier
+from training import verifier
+from training.entailment import ADAPTER, HELD
+from training.entailment import CARD as ADAPTER_CARD
+from training.verifier import ADAPTER_RANK, VerifierRequest, make_verifier
 
 COLOURS = ["red", "green", "blue", "yellow", "black", "white", "brown", "purple"]
 THINGS = ["cup", "chair", "lamp", "table", "coat", "bicycle"]
@@ -79,7 +84,7 @@ def test_it_learns_what_follows_and_is_used(tmp_path):
 
     assert made.examples == {"rooms": 2 * len(COLOURS) * len(THINGS)}
     assert made.auroc > 0.9
-    check = SupportCheck(Analyzer(), open_verifier(request.output))
+    check = SupportCheck(Analyzer(), open_support(request.output))
     evidence = "In room 99 there is a {} sofa. Nobody knows who left it there."
     right = sum(
         check.score(f"The sofa in the room is {one}.", evidence.format(one))
@@ -96,3 +101,48 @@ def test_it_learns_what_follows_and_is_used(tmp_path):
     make_verifier(again, IndexerSettings(), Silent())
     assert (again.output / HEAD).read_bytes() == (request.output / HEAD).read_bytes()
     assert np.isfinite(read_head(again.output / HEAD).weights).all()
+
+    bundled = verifier.BUNDLED / PAIR
+    assert (request.output / PAIR).read_bytes() == bundled.read_bytes(), "without an adapter the guardrail's is kept"
+    with_adapter = replace(request, output=tmp_path / "adapted", adapter=adapter_in(tmp_path))
+    made = make_verifier(with_adapter, IndexerSettings(), Silent())
+    adapted = open_verifier(tmp_path / "adapted")
+    assert made.bytes < 25_000_000
+    assert (tmp_path / "adapted" / PAIR).stat().st_size < 1_000_000, "its encoder's weights lie in the other file"
+    assert (tmp_path / "adapted" / PAIR).read_bytes() != bundled.read_bytes()
+    (found,) = adapted.probabilities("The cup in the room is red.", ["In room 1 there is a red cup."])
+    assert 0 < found < 1
+    card = json.loads((tmp_path / "adapted" / CARD).read_text())
+    assert card["adapter"] == {"made": "by a test", "rank_kept": ADAPTER_RANK}
+
+
+@pytest.mark.model
+def test_of_another_encoder_the_guardrails_scorer_is_not_kept(tmp_path, monkeypatch):
+    folder = tmp_path / "bundled"
+    folder.mkdir()
+    (folder / CARD).write_text(json.dumps({"base": "another", "sha256": {"model.onnx": "0" * 64}}))
+    monkeypatch.setattr(verifier, "BUNDLED", folder)
+    path = tmp_path / "rooms.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in list(rooms(1))[:8]))
+    with pytest.raises(UsageError, match="another export") as caught:
+        make_verifier(request_for(tmp_path, path), IndexerSettings(), Silent())
+    assert "--adapter" in (caught.value.fix or "")
+    assert not (tmp_path / "out").exists()
+
+
+def adapter_in(folder):
+    """An adapter of one product of the embedding model, and rows held back of the rooms."""
+    rng = np.random.default_rng(0)
+    place = "encoder.layer.5.output.dense"
+    weights = {f"{place}.A": (32, 1536), f"{place}.B": (384, 32), "h.weight": (2, 768), "h.bias": (2,)}
+    made = folder / "adapter"
+    made.mkdir()
+    drawn = {name: (rng.normal(size=shape) / 50).astype(np.float16) for name, shape in weights.items()}
+    (made / ADAPTER).write_bytes(save(drawn))
+    lines = "".join(
+        json.dumps({"claim": claim, "text": text, "supported": label == "supported", "source": "rooms"}) + "\n"
+        for claim, text, label in (one.values() for one in rooms(2))
+    )
+    (made / HELD).write_bytes(gzip.compress(lines.encode()))
+    (made / ADAPTER_CARD).write_text(json.dumps({"made": "by a test"}))
+    return made

@@ -1,0 +1,71 @@
+"""The entailment model that comes with Footnote: what it reads, what it does not, and what it is of use for."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from service.adapters.entailment_model import CLAIM_TOKENS_MAX, EntailmentModel
+from service.support_scorer import NOTHING_SAID
+from service.verifier import BUNDLED, PAIR
+
+TEXT = "Otters\nThe otter sleeps five hours a day."
+
+
+@pytest.fixture(scope="module")
+def model():
+    return EntailmentModel(BUNDLED)
+
+
+@pytest.mark.parametrize("claim", ["", "  ", "otter " * (CLAIM_TOKENS_MAX + 1), "x" * 100_000])
+def test_a_claim_that_would_not_be_read_to_its_end_or_is_none_has_no_score(model, claim):
+    assert model.score(claim, [TEXT, TEXT]) == [NOTHING_SAID, NOTHING_SAID]
+
+
+def test_the_longest_claim_that_is_read_has_one(model):
+    assert model.score("otter " * CLAIM_TOKENS_MAX, [TEXT])[0] != NOTHING_SAID
+
+
+def test_of_a_long_text_the_beginning_is_read(model):
+    long = TEXT + " It eats fish." * 100
+    assert model.score("Otters sleep.", [long]) == model.score("Otters sleep.", [long + " Otters never sleep."])
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\x00", "東京", "\ud83e\udda6 🦦" * 50])
+def test_odd_texts_have_a_score_too(model, text):
+    (found,) = model.score("The otter sleeps.", [text.encode("utf-8", "replace").decode()])
+    assert -50 < found < 50
+
+
+def test_a_score_does_not_depend_on_what_else_is_scored(model):
+    others = ["Herons stand in water.", TEXT, "A much longer text about something else altogether, of many words."]
+    assert model.score("Otters rest.", others)[1] == model.score("Otters rest.", [TEXT])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "honest", "lie"),
+    [
+        (
+            "The bridge was closed because of heavy snow.",
+            "Heavy snowfall shut the bridge.",
+            "The bridge shut the snow.",
+        ),
+        ("Customers get their money back within 14 days.", "Refunds arrive in two weeks.", "Refunds are not given."),
+        (
+            "The drug lowered blood pressure in most patients.",
+            "It reduced hypertension.",
+            "The drug raised the pressure.",
+        ),
+    ],
+)
+def test_what_follows_scores_above_what_does_not(model, text, honest, lie):
+    assert model.score(honest, [text])[0] > model.score(lie, [text])[0] + 1
+
+
+def test_it_points_into_the_weights_beside_it(tmp_path):
+    assert (BUNDLED / PAIR).stat().st_size < 2_000_000
+    for name in (PAIR, "tokenizer.json"):
+        shutil.copyfile(BUNDLED / name, tmp_path / name)
+    with pytest.raises(Exception, match=r"model\.onnx"):
+        EntailmentModel(tmp_path)
