@@ -46,17 +46,9 @@ def test_a_score_does_not_depend_on_what_else_is_scored(model):
 @pytest.mark.parametrize(
     ("text", "honest", "lie"),
     [
-        (
-            "The bridge was closed because of heavy snow.",
-            "Heavy snowfall shut the bridge.",
-            "The bridge shut the snow.",
-        ),
-        ("Customers get their money back within 14 days.", "Refunds arrive in two weeks.", "Refunds are not given."),
-        (
-            "The drug lowered blood pressure in most patients.",
-            "It reduced hypertension.",
-            "The drug raised the pressure.",
-        ),
+        ("The bridge was closed because of snow.", "Snowfall shut the bridge.", "The bridge stayed open in the snow."),
+        ("The drug lowers blood pressure.", "It reduces hypertension.", "It raises hypertension."),
+        ("Some of the herons are fed by wardens.", "Wardens feed some herons.", "No heron is fed."),
     ],
 )
 def test_what_follows_scores_above_what_does_not(model, text, honest, lie):
