@@ -240,7 +240,7 @@ def test_a_failure_while_writing_leaves_nothing(request_, tmp_path, monkeypatch)
     def fails(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(entailment, "write_weights", fails)
+    monkeypatch.setattr(entailment, "save", fails)
     with pytest.raises(OSError, match="full"):
         entailment._publish(tmp_path / "out", pair_network(request_.teacher, 0), [], {})
     assert list(tmp_path.iterdir()) == []
