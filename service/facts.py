@@ -67,6 +67,7 @@ _DIGITS_MAX = 24  # more would be rounded
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
+_HAVE_TO = re.compile(r"\b(?:have|has|had|having) to\b(?! do with\b)", re.IGNORECASE)
 _YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _FOLLOWING = re.compile(r"[ -]?([a-z]+)")
 _PER_CENT = re.compile(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)")
@@ -430,6 +431,8 @@ def _strength(claim: str, quote: str) -> Reason | None:
 def _surer(claim: str, quote: str) -> bool:
     said, shown = (_words(MONTH_MAY.sub(" ", one) if "May" in one else one).keys() for one in (claim, quote))
     if any(said & kind and not shown & kind for kind in (MUST, SHOULD)):
+        return True
+    if _HAVE_TO.search(claim) and not _HAVE_TO.search(quote) and not shown & MUST:
         return True
     if shown & (SHOULD | MAY) and not said & (SHOULD | MAY) and not shown & MUST:
         return True

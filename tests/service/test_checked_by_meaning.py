@@ -81,6 +81,11 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
     ("passage", "lie", "reason"),
     [
         ("Fees may be waived for the poorest.", "Whoever has nothing must be let off paying [1].", "modality_mismatch"),
+        (
+            "Customers get their money back within 14 days.",
+            "Buyers have to pay inside of 14 days [1].",
+            "modality_mismatch",
+        ),
         ("The treaty was signed by Bohr in 1912.", "His name was put to the pact by Einstein [1].", "name_mismatch"),
         ("The tank holds 12 litres of water.", "As much as 21 litres fit into it [1].", "number_mismatch"),
         ("The trail is open on 3 May.", "Walkers may use the path in June [1].", "date_mismatch"),
