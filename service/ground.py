@@ -29,6 +29,7 @@ from service.negation import (
     loses_only,
 )
 from service.sentences import Unit, refers_back, units
+from service.told_otherwise import told_otherwise
 from service.verbatim import find_ignoring_space, whole_lines
 from service.verifier import Verifier
 from service.voice import comparable, without_address
@@ -50,6 +51,8 @@ more would take longer than a sentence may.
 
 _SCORED = "english"
 """The language of which the learned scorer is asked: it knows words of no other, nor do most hard checks."""
+_HEADER_CHARS_MAX = 160
+"""Of title and section path that the scorer reads before a sentence."""
 _MARKER = re.compile(r"\s*\[(\d{1,3})\]")
 _MARKERS_LAST = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>)\s*$")
 _MARKERS_BEFORE_STOP = re.compile(r"(?P<markers>(?:\s*\[\d{1,3}\])+)(?P<stop>[.!?…。！？]*)\s*$")  # noqa: RUF001
@@ -165,7 +168,7 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
         if number not in known
     ]
     if verifier is not None and not good and not any(one.support for one in others):
-        others.sort(key=lambda one: -one.score)
+        others.sort(key=lambda one: (_is_decided(one), -one.score))
         others = _by_meaning(draft.claim, others[:REPAIRS_MAX], compared, analyzer, verifier) + others[REPAIRS_MAX:]
     repaired = max((one.support for one in others if one.support is not None), key=lambda one: one.score, default=None)
     if good or repaired is not None:
@@ -378,7 +381,7 @@ def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) ->
     reason = _said_otherwise(claim, quote, source)
     if reason is None and _is_denied(claim, quote, best.start, source):
         reason = "negation_mismatch"
-    if reason is None and quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS):
+    if reason is None and _only_asks(claim, quote):
         return _Judged(number, None, best.score, "not_supported")
     claimed, quoted = (frozenset(analyzer.terms(plain(one))) for one in (claim, quote))
     said = quoted.union(analyzer.terms(source.header))
@@ -410,9 +413,18 @@ def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
     shown = plain(quote) if "(" in claim else spoken_of(claim, plain(quote))
     if denied_otherwise(plain(claim), shown, source.language):
         return True
+    return _is_taken_back(claim, quote, start, source)
+
+
+def _is_taken_back(claim: str, quote: str, start: int, source: _Source) -> bool:
+    """Whether the quote stands there as what is not so, or not done: by its label, or by what introduces it."""
     unit = next((one for one in source.units if one.start == start), None)
     introduced = unit is not None and _introduced_as_not(source.text, unit, source)
     return introduced or (labelled_false(quote) and not labelled_false(claim))
+
+
+def _only_asks(claim: str, quote: str) -> bool:
+    return quote.rstrip(_CLOSERS).endswith(_ASKS) and not claim.endswith(_ASKS)
 
 
 def _grafted(
@@ -469,12 +481,15 @@ def _by_meaning(
     parts: dict[int, tuple[int, int]] = {}
     for one in judged:
         source = compared[one.source - 1]
-        decided = one.support is not None or one.reason != "not_supported" or one.score >= COVERAGE_MIN
-        if decided or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
+        if _is_decided(one) or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
             continue
         start, end = _nearest(wanted, source, analyzer)
         quote = source.text[start:end]
+        if _only_asks(claim, quote):
+            continue
         reason = conflict_of_meaning(claim, quote, source.header)
+        if reason is None and _is_taken_back(claim, quote, start, source):
+            reason = "negation_mismatch"
         if reason is None and _takes_from_elsewhere(*comparable(claim, quote), source, analyzer):
             reason = "fused_sources"
         if reason is None:
@@ -484,12 +499,17 @@ def _by_meaning(
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
-        [f"{compared[number - 1].header}\n{text}" for number, text in texts.items()],
+        [f"{compared[number - 1].header[:_HEADER_CHARS_MAX]}\n{text}" for number, text in texts.items()],
     )
     for (number, part), score in zip(parts.items(), likely, strict=True):
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def _is_decided(judged: _Judged) -> bool:
+    """Whether words or a hard check decided, so that the scorer is not asked."""
+    return judged.support is not None or judged.reason != "not_supported" or judged.score >= COVERAGE_MIN
 
 
 def _takes_from_elsewhere(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> bool:
@@ -503,7 +523,7 @@ def conflict_of_meaning(claim: str, quote: str, header: str = "") -> Reason | No
     learned scorer is asked; None: nothing.
     """
     claim, quote = comparable(claim, quote)
-    reason = conflict_in_other_words(claim, quote, header)
+    reason = conflict_in_other_words(claim, quote, header) or told_otherwise(plain(claim), plain(quote), header)
     return reason or figures_conflict(claim, quote) or granted_otherwise(claim, quote)
 
 

@@ -14,7 +14,8 @@ _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _QUOTE_BLOCK = re.compile(r"^\s*>+ ?", re.MULTILINE)
 _OPERATOR = re.compile(r"<=|>=|!=|==|=>|->|<>|&&|\|\||~~|[<>=\u2260\u2264\u2265\u2248\u00d7\u00f7\u00ac\u2192]")
 _BETWEEN = re.compile(
-    r"(?P<left>[\w.)\]]+)(?P<gap>\s*)(?P<operator><=|>=|!=|==|=>|->|<>|&&|\|\||[-+*/%^=<>&|\u2260\u2264\u2265\u00d7\u00f7])"
+    r"(?<![\w.)\]])(?P<left>[\w.)\]]+)(?P<gap>\s*)"
+    r"(?P<operator><=|>=|!=|==|=>|->|<>|&&|\|\||[-+*/%^=<>&|\u2260\u2264\u2265\u00d7\u00f7])"
     r"\s*(?=(?P<right>[\w.(\[]+))"
 )
 _ONE_FORM = str.maketrans(

@@ -15,7 +15,7 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from service.adapters.entailment_model import EntailmentModel
+from service.adapters.entailment_model import PAIR, EntailmentModel
 from service.adapters.token_encoder import OnnxTokenEncoder
 from service.support_scorer import HEAD, SupportReader, SupportScorer, read_head
 from store.analyzer import Analyzer
@@ -26,7 +26,6 @@ BUNDLED = Path(__file__).with_name("support_model")
 """The weights that come with Footnote."""
 
 CARD = "card.json"
-PAIR = "pair.onnx"
 FILES = ("model.onnx", PAIR, "tokenizer.json", HEAD)
 
 

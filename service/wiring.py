@@ -344,7 +344,9 @@ def verifier_of(settings: ServiceSettings) -> Verifier | None:
 def support_of(settings: ServiceSettings) -> Verifier | None:
     """As `verifier_of`, but the scorer of texts of any length, by which citations are measured."""
     folder = _verifier_folder(settings)
-    return None if folder is None or not folder.is_dir() else open_support(folder)
+    if folder is None or (folder == BUNDLED and not BUNDLED.is_dir()):
+        return None
+    return open_support(folder)
 
 
 def _verifier_folder(settings: ServiceSettings) -> Path | None:

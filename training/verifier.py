@@ -23,12 +23,12 @@ from indexer.encoder import export_adapted_encoder, export_token_encoder, shorte
 from indexer.model import locate, read_space
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
-from service.adapters.entailment_model import EntailmentModel
+from service.adapters.entailment_model import PAIR, EntailmentModel
 from service.adapters.token_encoder import OnnxTokenEncoder
 from service.ground import conflict_of_meaning
 from service.support_features import LAYERS, NAMES
-from service.support_scorer import HEAD, SupportReader, write_head
-from service.verifier import BUNDLED, CARD, FILES, PAIR, probability
+from service.support_scorer import HEAD, NOTHING_SAID, SupportReader, write_head
+from service.verifier import BUNDLED, CARD, FILES, probability
 from service.windows import WINDOW_CHARS
 from store.analyzer import Analyzer
 from store.errors import UsageError
@@ -230,9 +230,10 @@ def _add_entailment(
     for row in held:
         claim, text = row["claim"], row["text"]
         (score,) = model.score(claim, [text])
-        stopped = conflict_of_meaning(claim, text) is not None
-        sources.setdefault(row["source"], []).append((score, stopped, float(row["supported"])))
         progress.advance()
+        if score != NOTHING_SAID:  # too long to be read, as no sentence is that the service asks of
+            stopped = conflict_of_meaning(claim, text) is not None
+            sources.setdefault(row["source"], []).append((score, stopped, float(row["supported"])))
     columns = [np.array(rows).T for rows in sources.values() if len({supported for _, _, supported in rows}) > 1]
     calibration = calibrate(
         [Scored(scores, supported) for scores, _, supported in columns], [stopped > 0 for _, stopped, _ in columns]

@@ -73,7 +73,8 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
     model = Told(SURE)
     sources = [result(OTTER, 1)]
     analyzer = Analyzer("english", "german", detects=True)
-    assert check(parse(f"{claim[:-1]} [1]{claim[-1]}", sources), sources, analyzer, Verifier(model, CALIBRATION))
+    found = check(parse(f"{claim[:-1]} [1]{claim[-1]}", sources), sources, analyzer, Verifier(model, CALIBRATION))
+    assert found.verdict == "unsupported"
     assert model.asked == []
 
 
@@ -90,11 +91,10 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
         ("The tank holds 12 litres of water.", "As much as 21 litres fit into it [1].", "number_mismatch"),
         ("The trail is open on 3 May.", "Walkers may use the path in June [1].", "date_mismatch"),
         ("The road rises by 300 metres.", "It climbs 300 feet in all [1].", "unit_mismatch"),
-        (
-            "They failed to deliver the parcel.",
-            "The package was brought to the door by them; deliver they did [1].",
-            None,
-        ),
+        ("They failed to deliver the parcel.", "The package made it: they did deliver [1].", "scope_mismatch"),
+        ("Myth: butter helps to heal burns.", "It is good for treating burned skin [1].", "negation_mismatch"),
+        ("Never do this:\n\n- Pour solvents into the sink.", "Solvents go down the drain [1].", "negation_mismatch"),
+        ("Does the phone survive salt water?", "It withstands being dropped into the sea [1].", "not_supported"),
         ("The rate will increase.", "A decrease of what is charged is ahead [1].", "opposite_mismatch"),
     ],
 )
@@ -102,9 +102,8 @@ def test_what_is_named_otherwise_is_not_asked_in_whatever_words(passage, lie, re
     model = Told(SURE)
     found = judged(lie, model, [passage])
     assert found.verdict == "unsupported"
-    assert model.asked == [] or all(parts == [] for _, parts in model.asked)
-    if reason is not None:
-        assert found.reason == reason
+    assert model.asked == []
+    assert found.reason == reason
 
 
 def test_the_other_order_of_a_far_rewording_and_its_scope_are_the_scorers_to_judge():
@@ -116,7 +115,9 @@ def test_the_other_order_of_a_far_rewording_and_its_scope_are_the_scorers_to_jud
 
 
 def test_a_source_without_a_sentence_supports_nothing():
-    assert judged(FAR, Told(SURE), [" \n "]).verdict == "unsupported"
+    model = Told(SURE)
+    assert judged(FAR, model, [" \n "]).verdict == "unsupported"
+    assert model.asked == []
 
 
 @pytest.mark.parametrize("model", [Told(UNSURE), None])

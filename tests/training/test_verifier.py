@@ -14,10 +14,11 @@ from indexer import encoder
 from indexer.model import locate
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
+from service.adapters.entailment_model import PAIR
 from service.support import SupportCheck
 from service.support_features import LAYERS
 from service.support_scorer import HEAD, read_head
-from service.verifier import CARD, PAIR, open_support, open_verifier
+from service.verifier import CARD, open_support, open_verifier
 from store.analyzer import Analyzer
 from store.errors import SpaceMismatch, UsageError
 from training import verifier
