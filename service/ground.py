@@ -3,7 +3,7 @@
 A sentence is *known* (every marker is a passage that was sent), *exact* (its quote is a slice of a sent passage) and
 *supported* (the slice says what the sentence says). Checks are deterministic: word for word, else what one sentence of
 the passage says in like words, in the same order, with no hard fact otherwise. Only far rewordings are for a learned
-scorer.
+scorer, and of these only what holds in whatever words is checked before (`conflict_of_meaning`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The support scorer's model: token vectors of a frozen encoder, the figures of `service.support_features`, and a
-linear head over them. `footnote train verifier` makes one.
+"""The scorer of texts of any length: token vectors of a frozen encoder, the figures of `service.support_features`, and
+a linear head over them, by which citations are measured. `footnote train verifier` makes one.
 """
 
 from __future__ import annotations

@@ -87,7 +87,10 @@ def verifier_command(
     ] = None,
     ridge: Annotated[float, typer.Option(min=1e-6, help="The penalty on squared weights.")] = 0.06,
 ) -> None:
-    """Train the support scorer of the guardrail on claims and their evidence, and export it for the service.
+    """Train the support scorer on claims and their evidence, and export it for the service.
+
+    It holds two: one of texts of any length, trained here, and the guardrail's, of one sentence beside another, which
+    an adapter makes (`footnote train entailment`); without one the guardrail's is the one that comes with Footnote.
 
     A row is {"claim", "evidence", "label": "supported"|"refuted"|"neutral"}, a line of .jsonl or .jsonl.gz. The
     embedding model is taken as it is; what is learned is a linear model of how its token vectors and words meet. Every
