@@ -484,18 +484,8 @@ def _by_meaning(
         if _is_decided(one) or not wanted or not source.units or _said_here_and_there(wanted, source, analyzer):
             continue
         start, end = _nearest(wanted, source, analyzer)
-        quote = source.text[start:end]
-        if _only_asks(claim, quote):
-            continue
-        reason = conflict_of_meaning(claim, quote, source.header)
-        if reason is None and _is_taken_back(claim, quote, start, source):
-            reason = "negation_mismatch"
-        if reason is None and _takes_from_elsewhere(*comparable(claim, quote), source, analyzer):
-            reason = "fused_sources"
-        if reason is None:
+        if not _speaks_against(claim, start, end, source, analyzer):
             parts[one.source] = (start, end)
-        else:
-            found[one.source] = _Judged(one.source, None, one.score, reason)
     texts = {number: compared[number - 1].text[slice(*part)] for number, part in parts.items()}
     likely = verifier.probabilities(
         claim,
@@ -505,6 +495,18 @@ def _by_meaning(
         accepted = Support(number, *part, score) if score >= verifier.calibration.accept_from else None
         found[number] = _Judged(number, accepted, score)
     return [found[one.source] for one in judged]
+
+
+def _speaks_against(claim: str, start: int, end: int, source: _Source, analyzer: Analyzer) -> bool:
+    """Whether a sentence of a source says otherwise than the claim, as far as words tell, or does not say it: a far
+    rewording shares too little with it to tell the reader which.
+    """
+    quote = source.text[start:end]
+    if _only_asks(claim, quote) or _is_taken_back(claim, quote, start, source):
+        return True
+    if conflict_of_meaning(claim, quote, source.header) is not None:
+        return True
+    return _takes_from_elsewhere(*comparable(claim, quote), source, analyzer)
 
 
 def _is_decided(judged: _Judged) -> bool:

@@ -79,31 +79,26 @@ def test_the_scorer_is_not_asked_of_other_languages(claim):
 
 
 @pytest.mark.parametrize(
-    ("passage", "lie", "reason"),
+    ("passage", "lie"),
     [
-        ("Fees may be waived for the poorest.", "Whoever has nothing must be let off paying [1].", "modality_mismatch"),
-        (
-            "Customers get their money back within 14 days.",
-            "Buyers have to pay inside of 14 days [1].",
-            "modality_mismatch",
-        ),
-        ("The treaty was signed by Bohr in 1912.", "His name was put to the pact by Einstein [1].", "name_mismatch"),
-        ("The tank holds 12 litres of water.", "As much as 21 litres fit into it [1].", "number_mismatch"),
-        ("The trail is open on 3 May.", "Walkers may use the path in June [1].", "date_mismatch"),
-        ("The road rises by 300 metres.", "It climbs 300 feet in all [1].", "unit_mismatch"),
-        ("They failed to deliver the parcel.", "The package made it: they did deliver [1].", "scope_mismatch"),
-        ("Myth: butter helps to heal burns.", "It is good for treating burned skin [1].", "negation_mismatch"),
-        ("Never do this:\n\n- Pour solvents into the sink.", "Solvents go down the drain [1].", "negation_mismatch"),
-        ("Does the phone survive salt water?", "It withstands being dropped into the sea [1].", "not_supported"),
-        ("The rate will increase.", "A decrease of what is charged is ahead [1].", "opposite_mismatch"),
+        ("Fees may be waived for the poorest.", "Whoever has nothing must be let off paying [1]."),
+        ("Customers get their money back within 14 days.", "Buyers have to pay inside of 14 days [1]."),
+        ("The treaty was signed by Bohr in 1912.", "His name was put to the pact by Einstein [1]."),
+        ("The tank holds 12 litres of water.", "As much as 21 litres fit into it [1]."),
+        ("The trail is open on 3 May.", "Walkers may use the path in June [1]."),
+        ("The road rises by 300 metres.", "It climbs 300 feet in all [1]."),
+        ("They failed to deliver the parcel.", "The package made it: they did deliver [1]."),
+        ("Myth: butter helps to heal burns.", "It is good for treating burned skin [1]."),
+        ("Never do this:\n\n- Pour solvents into the sink.", "Solvents go down the drain [1]."),
+        ("Does the phone survive salt water?", "It withstands being dropped into the sea [1]."),
+        ("The rate will increase.", "A decrease of what is charged is ahead [1]."),
     ],
 )
-def test_what_is_named_otherwise_is_not_asked_in_whatever_words(passage, lie, reason):
+def test_what_is_named_otherwise_is_not_asked_in_whatever_words(passage, lie):
     model = Told(SURE)
     found = judged(lie, model, [passage])
-    assert found.verdict == "unsupported"
+    assert (found.verdict, found.reason) == ("unsupported", "not_supported")
     assert model.asked == []
-    assert found.reason == reason
 
 
 def test_the_other_order_of_a_far_rewording_and_its_scope_are_the_scorers_to_judge():
@@ -136,7 +131,7 @@ def test_what_stands_there_word_for_word_is_not_asked():
     ("lie", "reason"),
     [
         ("The otter sleeps six hours a day [1].", "number_mismatch"),
-        ("This animal rests for 9 hours [1].", "number_mismatch"),
+        ("This animal rests for 9 hours [1].", "not_supported"),
         ("The otter never sleeps five hours a day [1].", "negation_mismatch"),
     ],
 )
