@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from service.contract import Reason, Result, SentenceVerdict
-from service.details import figures_conflict, granted_otherwise, only_voice_differs, wording_conflict
+from service.details import figures_conflict, only_voice_differs, wording_conflict
 from service.fact_words import listed
-from service.facts import conflict, conflict_in_other_words, plain, spoken_of
+from service.facts import conflict, plain, spoken_of
 from service.framing import no_claim_reason
 from service.harmless import CODE_LANGUAGES
 from service.negation import (
@@ -28,21 +28,19 @@ from service.negation import (
     labelled_false,
     loses_only,
 )
-from service.sentences import Unit, refers_back, units
-from service.told_otherwise import told_otherwise
+from service.sentences import Unit, refers_back
+from service.source_text import TEXTS_KEPT, Source, as_sources, common, compared_windows, terms_of
+from service.told_otherwise import conflict_of_meaning
 from service.verbatim import find_ignoring_space, whole_lines
 from service.verifier import Verifier
 from service.voice import comparable, without_address
 from service.windows import likeliest
 from service.word_order import changed, tokens
-from service.wording import COMMON, in_one_form, unsaid, without_lead_in
+from service.wording import in_one_form, unsaid, without_lead_in
 from store.analyzer import Analyzer
-from store.detection import iso_639
 
 COVERAGE_MIN = 0.8
 """Share of a reworded sentence's content terms that one span of the passage must hold."""
-
-_TEXTS_KEPT = 256  # looked at once for all sentences of some fifty answers at the same time
 
 REPAIRS_MAX = 1
 """Sources that a sentence does not cite, but that the learned scorer is asked about, those that share most words first:
@@ -65,11 +63,6 @@ _ADDED_MIN = 2  # words of substance that stand where the quote has none
 _JOINED_WORDS_MIN = 3
 _JOINTS_MAX = 8  # at which a sentence is tried as two
 _STOPS_MAX = 3  # characters that a sentence has beyond a part of it that says the same
-_STOP_WITHIN = re.compile(
-    r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
-    r"(?=(?:\d{1,2}[.)]\s+)?[\"'(\[\u201c]?[A-Z])"
-)
-"""After a word too long for an abbreviation, and before a capital letter, or the number of a clause."""
 _FENCE_OPENS = re.compile(r"^\s{0,3}(?:```|~~~)")
 # After the opening fence only a language's name: whatever else stood there would be shown and checked by nobody.
 _FENCE = re.compile(
@@ -154,7 +147,7 @@ def check(draft: Draft, sources: Sequence[Result], analyzer: Analyzer, verifier:
     if nothing is not None:
         return Finding("no_claim", nothing, (), 0.0)
     known = [number for number in draft.markers if 1 <= number <= len(sources)]
-    compared = _as_sources(sources, _own(draft.claim, analyzer))
+    compared = as_sources(sources, _own(draft.claim, analyzer))
     cited = [_support(draft.claim, number, compared[number - 1], analyzer) for number in known]
     if verifier is not None and not any(one.support for one in cited):
         cited = _by_meaning(draft.claim, cited, compared, analyzer, verifier)
@@ -184,8 +177,8 @@ def prepare(sources: Sequence[Result], analyzer: Analyzer) -> None:
     """
     for one in sources:
         own = analyzer.of(one.passage.text)
-        _terms_of(one.passage.text, own)
-        _compared_windows(one.passage.text, own)
+        terms_of(one.passage.text, own)
+        compared_windows(one.passage.text, own)
 
 
 def is_block(claim: str) -> bool:
@@ -203,53 +196,7 @@ class _Judged:
     reason: Reason = "not_supported"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A source as a claim is compared with it: text, title and section path, the terms of all that was sent, and the
-    claim's language (Snowball's name).
-    """
-
-    text: str
-    header: str
-    sent: frozenset[str]
-    language: str
-
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """Its sentences and lines that stand for themselves."""
-        return _units_of(self.text, self.language)
-
-
-def _as_sources(results: Sequence[Result], analyzer: Analyzer) -> list[_Source]:
-    sent = frozenset[str]().union(*(_terms_of(one.passage.text, analyzer) for one in results))
-    return [
-        _Source(one.passage.text, " ".join([one.document.title, *one.passage.section]), sent, analyzer.main)
-        for one in results
-    ]
-
-
-@lru_cache(maxsize=_TEXTS_KEPT)
-def _terms_of(text: str, analyzer: Analyzer) -> frozenset[str]:
-    return frozenset(analyzer.terms(text))
-
-
-@lru_cache(maxsize=_TEXTS_KEPT)
-def _units_of(text: str, language: str) -> tuple[Unit, ...]:
-    """The text's sentences: rows, items and brackets, which stay whole where they are shown, at their full stops."""
-    found = units(text, language=iso_639(language))
-    return tuple(itertools.chain.from_iterable(_parts(text, one) for one in found))
-
-
-def _parts(text: str, whole: Unit) -> Iterator[Unit]:
-    start = whole.start
-    if whole.kind in ("prose", "row", "item"):
-        for stop in _STOP_WITHIN.finditer(text, whole.start, whole.end):
-            yield replace(whole, start=start, end=stop.start("space"))
-            start = stop.end()
-    yield replace(whole, start=start)
-
-
-def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
+def _support(claim: str, number: int, source: Source, analyzer: Analyzer) -> _Judged:
     text = source.text
     if is_block(claim):
         code = _FENCE.match(claim)
@@ -274,7 +221,7 @@ def _support(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _J
     return judged
 
 
-def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
+def _exact(claim: str, number: int, source: Source) -> _Judged | None:
     """Word for word; a sentence's first letter may be another case. A part of a sentence must not lose what the rest
     says of it.
     """
@@ -298,7 +245,7 @@ def _exact(claim: str, number: int, source: _Source) -> _Judged | None:
     return _Judged(number, Support(number, *found, 1.0), 1.0)
 
 
-def _introduced_as_not(text: str, unit: Unit, source: _Source) -> bool:
+def _introduced_as_not(text: str, unit: Unit, source: Source) -> bool:
     """Whether a unit is an item of a list whose introduction says that its items are not so ("Never do this:")."""
     if unit.kind != "item":
         return False
@@ -315,7 +262,7 @@ def _word_for_word(claim: str, text: str) -> tuple[int, int] | None:
     return find_ignoring_space(text, claim) or find_ignoring_space(text, other_case)
 
 
-def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged | None:
+def _joined(claim: str, number: int, source: Source, analyzer: Analyzer) -> _Judged | None:
     """Two statements in one sentence, each of which one of two neighbouring sentences makes, the second whole."""
     for joint in itertools.islice(_JOINTS.finditer(claim), _JOINTS_MAX):
         left, right = claim[: joint.start()].strip(), claim[joint.end() :].strip()
@@ -337,13 +284,13 @@ def _joined(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Ju
     return None
 
 
-def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _Judged:
+def _reworded(claim: str, number: int, source: Source, analyzer: Analyzer) -> _Judged:
     analyzer = _own(claim, analyzer)
     wanted = _wanted(claim, analyzer)
     if not wanted:
         return _Judged(number, None, 0.0)
     best, held = None, frozenset[str]()
-    for start, end, terms in _compared_windows(source.text, analyzer):
+    for start, end, terms in compared_windows(source.text, analyzer):
         covered = len(wanted & terms) / len(wanted)
         if (
             best is None
@@ -362,19 +309,19 @@ def _reworded(claim: str, number: int, source: _Source, analyzer: Analyzer) -> _
     return _Judged(number, None, best.score)
 
 
-@lru_cache(maxsize=_TEXTS_KEPT)
+@lru_cache(maxsize=TEXTS_KEPT)
 def _own(claim: str, analyzer: Analyzer) -> Analyzer:
     """The analyzer of the language that a claim is in."""
     return analyzer.of(claim)
 
 
-@lru_cache(maxsize=_TEXTS_KEPT)
+@lru_cache(maxsize=TEXTS_KEPT)
 def _wanted(claim: str, analyzer: Analyzer) -> frozenset[str]:
     """The terms of a claim, of which its source must have most; every source is looked through for them."""
     return frozenset(analyzer.terms(plain(in_one_form(without_address(claim)))))
 
 
-def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) -> _Judged:
+def _compared(claim: str, best: Support, source: Source, analyzer: Analyzer) -> _Judged:
     """What the part of a source that holds most of a claim's words says to it."""
     number = best.source
     claim, quote = comparable(claim, source.text[best.start : best.end])
@@ -395,11 +342,11 @@ def _compared(claim: str, best: Support, source: _Source, analyzer: Analyzer) ->
 
 def _new(claimed: frozenset[str], said: frozenset[str], analyzer: Analyzer) -> set[str]:
     """Of a claim's terms those that what is compared with it, its title among it, says in no words."""
-    missing = claimed - said - _common(analyzer)
+    missing = claimed - said - common(analyzer)
     return unsaid([one for one in missing if not one[0].isdigit()], said)
 
 
-def _said_otherwise(claim: str, quote: str, source: _Source) -> Reason | None:
+def _said_otherwise(claim: str, quote: str, source: Source) -> Reason | None:
     """What a claim of much the same words says otherwise than the quote; None: nothing."""
     reason = conflict(claim, quote, source.header)
     if reason == "order_mismatch" and only_voice_differs(claim, quote):
@@ -408,7 +355,7 @@ def _said_otherwise(claim: str, quote: str, source: _Source) -> Reason | None:
     return reason or ("scope_mismatch" if loses_only(claim, quote, source.language) else None)
 
 
-def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
+def _is_denied(claim: str, quote: str, start: int, source: Source) -> bool:
     """Whether the quote, or the line that introduces it, denies what the claim affirms, or the other way round."""
     shown = plain(quote) if "(" in claim else spoken_of(claim, plain(quote))
     if denied_otherwise(plain(claim), shown, source.language):
@@ -416,7 +363,7 @@ def _is_denied(claim: str, quote: str, start: int, source: _Source) -> bool:
     return _is_taken_back(claim, quote, start, source)
 
 
-def _is_taken_back(claim: str, quote: str, start: int, source: _Source) -> bool:
+def _is_taken_back(claim: str, quote: str, start: int, source: Source) -> bool:
     """Whether the quote stands there as what is not so, or not done: by its label, or by what introduces it."""
     unit = next((one for one in source.units if one.start == start), None)
     introduced = unit is not None and _introduced_as_not(source.text, unit, source)
@@ -444,7 +391,7 @@ def _grafted(
             return "not_supported"
         added = unsaid(here_terms, known)
         gap = len(there_terms)
-        if len(added - _common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
+        if len(added - common(analyzer)) >= max(_ADDED_MIN, 2 * gap):
             return "not_supported"
         if number == 0 and at_quote.start == 0 and _other_subject(there, quote, claimed, analyzer):
             return "fused_sources"
@@ -461,12 +408,12 @@ def _other_subject(left_out: Sequence[str], quote: str, claimed: frozenset[str],
     return any(
         not named & claimed and unsaid(named, claimed)
         for words in (left_out, head)
-        if (named := set(analyzer.terms(" ".join(words))) - _common(analyzer))
+        if (named := set(analyzer.terms(" ".join(words))) - common(analyzer))
     )
 
 
 def _by_meaning(
-    claim: str, judged: Sequence[_Judged], compared: Sequence[_Source], analyzer: Analyzer, verifier: Verifier
+    claim: str, judged: Sequence[_Judged], compared: Sequence[Source], analyzer: Analyzer, verifier: Verifier
 ) -> list[_Judged]:
     """The same sources judged by the learned scorer where neither words nor a hard check decided, each by the sentence
     that says most of the claim. Where nearly all words of a claim are the source's, the one that is not is what it
@@ -497,7 +444,7 @@ def _by_meaning(
     return [found[one.source] for one in judged]
 
 
-def _speaks_against(claim: str, start: int, end: int, source: _Source, analyzer: Analyzer) -> bool:
+def _speaks_against(claim: str, start: int, end: int, source: Source, analyzer: Analyzer) -> bool:
     """Whether a sentence of a source says otherwise than the claim, as far as words tell, or does not say it: a far
     rewording shares too little with it to tell the reader which.
     """
@@ -514,19 +461,10 @@ def _is_decided(judged: _Judged) -> bool:
     return judged.support is not None or judged.reason != "not_supported" or judged.score >= COVERAGE_MIN
 
 
-def _takes_from_elsewhere(claim: str, quote: str, source: _Source, analyzer: Analyzer) -> bool:
+def _takes_from_elsewhere(claim: str, quote: str, source: Source, analyzer: Analyzer) -> bool:
     """Whether a claim has words of another sentence or source: what that says, the quote does not."""
     said = frozenset(analyzer.terms(plain(quote))).union(analyzer.terms(source.header))
     return not source.sent.isdisjoint(_new(frozenset(analyzer.terms(plain(claim))), said, analyzer))
-
-
-def conflict_of_meaning(claim: str, quote: str, header: str = "") -> Reason | None:
-    """What a claim in words of its own says otherwise than the quote, as far as words tell: what stops it before the
-    learned scorer is asked; None: nothing.
-    """
-    claim, quote = comparable(claim, quote)
-    reason = conflict_in_other_words(claim, quote, header) or told_otherwise(plain(claim), plain(quote), header)
-    return reason or figures_conflict(claim, quote) or granted_otherwise(claim, quote)
 
 
 def _mostly_latin(text: str) -> bool:
@@ -535,19 +473,19 @@ def _mostly_latin(text: str) -> bool:
     return 2 * sum(one < "\u0250" for one in letters) > len(letters)
 
 
-def _said_here_and_there(wanted: frozenset[str], source: _Source, analyzer: Analyzer) -> bool:
+def _said_here_and_there(wanted: frozenset[str], source: Source, analyzer: Analyzer) -> bool:
     """Whether some sentences after each other have nearly all of the wanted terms, which no one of them has."""
     run = next(iter(likeliest(wanted, source.text, analyzer, 1)), None)
     held = () if run is None else analyzer.terms(source.text[slice(*run)])
     return len(wanted.intersection(held)) >= COVERAGE_MIN * len(wanted)
 
 
-def _nearest(wanted: frozenset[str], source: _Source, analyzer: Analyzer) -> tuple[int, int]:
+def _nearest(wanted: frozenset[str], source: Source, analyzer: Analyzer) -> tuple[int, int]:
     """The window that says most of the wanted terms, in whatever words; of equal ones the shortest. One that speaks of
     what comes before it is none alone.
     """
     header, text = set(analyzer.terms(source.header)), source.text
-    windows = _compared_windows(text, analyzer)
+    windows = compared_windows(text, analyzer)
     alone = [one for one in windows if one[0] == 0 or not refers_back(text, one[0])] or windows
     start, end, _ = min(alone, key=lambda one: (len(unsaid(wanted, header | one[2])), one[1] - one[0]))
     return start, end
@@ -556,37 +494,8 @@ def _nearest(wanted: frozenset[str], source: _Source, analyzer: Analyzer) -> tup
 def support_score(claim: str, evidence: str, analyzer: Analyzer) -> float:
     """How well a text supports a claim, 0 to 1: what `check` compares with COVERAGE_MIN, a failed hard check as 0."""
     own = analyzer.of(claim)
-    judged = _support(claim, 1, _Source(evidence, "", frozenset(own.terms(evidence)), own.main), analyzer)
+    judged = _support(claim, 1, Source(evidence, "", frozenset(own.terms(evidence)), own.main), analyzer)
     return judged.score if judged.support is not None or judged.reason == "not_supported" else 0.0
-
-
-@lru_cache(maxsize=_TEXTS_KEPT)
-def _compared_windows(text: str, analyzer: Analyzer) -> tuple[tuple[int, int, frozenset[str]], ...]:
-    """The windows of a text with their terms: the sentences of one answer are compared with the same few texts."""
-    return tuple(
-        (start, end, frozenset(analyzer.terms(plain(in_one_form(text[start:end])))))
-        for start, end in _windows(text, analyzer.main)
-    )
-
-
-@lru_cache(maxsize=64)
-def _common(analyzer: Analyzer) -> frozenset[str]:
-    """Terms that do not tell where a sentence has them from."""
-    return frozenset(analyzer.terms(" ".join(COMMON)))
-
-
-def _windows(text: str, language: str) -> list[tuple[int, int]]:
-    """Each sentence, and two where the second speaks of what the first does: otherwise what one says of its subject
-    would support the same of another's.
-    """
-    found = _units_of(text, language)
-    single = [(one.start, one.end) for one in found]
-    double = [
-        (one.start, other.end)
-        for one, other in itertools.pairwise(found)
-        if refers_back(text, other.start) or text[: one.end].endswith((":", "\uff1a"))
-    ]
-    return single + double
 
 
 def _reason(draft: Draft, known: Sequence[int], cited: Sequence[_Judged], others: Sequence[_Judged]) -> Reason:

@@ -1,7 +1,7 @@
 """What a claim in words of its own tells otherwise than a sentence: amounts, rates, shares, times and names.
 
 Nothing here presumes that the other words are the same, as most of `service/facts.py` does, and nothing of it is among
-what the head of the support scorer reads. English; all texts are plain (`facts.plain`).
+what the head of the support scorer reads. English.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from service.contract import Reason
+from service.details import figures_conflict, granted_otherwise
 from service.fact_words import FUNCTION_WORDS, MONTHS, MULTIPLES, MUST, listed
-from service.facts import in_digits, unit_of
+from service.facts import conflict_in_other_words, in_digits, plain, unit_of
+from service.voice import comparable
 from service.wording import past_forms
 
 _AMOUNT = re.compile(
@@ -70,6 +73,25 @@ _FILE = re.compile(r"\b[a-z][\w-]*(?:[./][a-z][\w-]*)+\b")
 _FIRST = re.compile(rf"[\"'(\[]?(?P<name>[A-Z][a-z]+)(?P<more>\s{_NAME})?\s(?P<next>\w+)")
 _HAVE_TO = re.compile(r"\b(?:have|has|had|having) to\b(?! do with\b)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_CAPITALISED = re.compile(r"\b[A-Z][a-z]{2,}\b")
+
+
+class _Counted(NamedTuple):
+    """What a number counts: square, cubic or nautical; the unit where that is known; the word after it; else ""."""
+
+    kind: str
+    unit: str
+    word: str
+
+
+def conflict_of_meaning(claim: str, quote: str, header: str = "") -> Reason | None:
+    """What a claim in words of its own says otherwise than the quote, as far as words tell: what stops it before the
+    learned scorer is asked; None: nothing.
+    """
+    claim, quote = comparable(claim, quote)
+    reason = conflict_in_other_words(claim, quote, header) or told_otherwise(plain(claim), plain(quote), header)
+    return reason or figures_conflict(claim, quote) or granted_otherwise(claim, quote)
 
 
 def told_otherwise(claim: str, quote: str, header: str = "") -> Reason | None:
@@ -79,7 +101,7 @@ def told_otherwise(claim: str, quote: str, header: str = "") -> Reason | None:
         claim, quote: one sentence each, plain.
         header: the document's title and section path, which may lend names.
     """
-    if _amounts_differ(claim, quote) or (_rates(quote) and not _rates(claim) <= _rates(quote)):
+    if _amounts_differ(claim, quote) or _rates_differ(claim, quote):
         return "unit_mismatch"
     if not _shares(claim) <= _shares(quote) | _figures(quote) or _changes_differ(claim, quote):
         return "number_mismatch"
@@ -101,29 +123,33 @@ def _amounts_differ(claim: str, quote: str) -> bool:
     return any(
         _is_of_another(unit, shown[number], words)
         for number, units in said.items()
-        if any(known for _, known, _ in shown.get(number, ()))
+        if any(one.unit for one in shown.get(number, ()))
         for unit in units
     )
 
 
-def _is_of_another(unit: tuple[str, str, str], there: set[tuple[str, str, str]], words: set[str]) -> bool:
-    kind, known, word = unit
-    if known or kind:
-        return (kind, known) not in {(kind_there, known_there) for kind_there, known_there, _ in there}
-    return bool(word) and word not in _NO_UNIT and _singular(word) not in words and all(one for _, one, _ in there)
+def _is_of_another(said: _Counted, there: set[_Counted], words: set[str]) -> bool:
+    if said.unit or said.kind:
+        return all((one.kind, one.unit) != (said.kind, said.unit) for one in there)
+    new = said.word not in _NO_UNIT and _singular(said.word) not in words
+    return bool(said.word) and new and all(one.unit for one in there)
 
 
 @lru_cache(maxsize=256)
-def _amounts(text: str) -> Mapping[str, set[tuple[str, str, str]]]:
-    """By each number: whether it is square, cubic or nautical, its unit where that is known, and the word after it."""
-    found: dict[str, set[tuple[str, str, str]]] = {}
+def _amounts(text: str) -> Mapping[str, set[_Counted]]:
+    found: dict[str, set[_Counted]] = {}
     for sign, digits, multiple, kind, after, second in _AMOUNT.findall(text):
         known = unit_of(sign) if sign else unit_of(after)
         product = unit_of(second) if known and not sign and second else None
         unit = f"{known} {product}" if product else known or ""
         word = "" if sign else after.casefold()
-        found.setdefault(in_digits(digits, MULTIPLES.get(multiple, 1)), set()).add((kind, unit, word))
+        found.setdefault(in_digits(digits, MULTIPLES.get(multiple, 1)), set()).add(_Counted(kind, unit, word))
     return found
+
+
+def _rates_differ(claim: str, quote: str) -> bool:
+    there = _rates(quote)
+    return bool(there) and not _rates(claim) <= there
 
 
 def _rates(text: str) -> set[str]:
@@ -137,7 +163,7 @@ def _shares(text: str) -> set[str]:
 
 def _figures(text: str) -> set[str]:
     """The numbers of a text, and half where something is 50."""
-    found = set(re.findall(r"\d+(?:\.\d+)?", text))
+    found = set(_NUMBER.findall(text))
     return found | {"0.5"} if "50" in found else found
 
 
@@ -179,7 +205,7 @@ def _named_first(claim: str, quote: str, header: str) -> bool:
         return False
     if first["more"] is not None:
         return True
-    others = {one for one in re.findall(r"\b[A-Z][a-z]{2,}\b", quote) if one.casefold() not in FUNCTION_WORDS}
+    others = {one for one in _CAPITALISED.findall(quote) if one.casefold() not in FUNCTION_WORDS}
     did = first["next"].endswith("ed") or first["next"] in past_forms() or first["next"] in ("was", "is", "had", "has")
     return did and bool(others - set(re.findall(_NAME, claim))) and not _is_common(first["name"])
 

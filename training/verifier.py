@@ -19,15 +19,14 @@ from tokenizers import Tokenizer
 from evaluation.measures import binary_auroc
 from evaluation.sets import read_lines
 from evaluation.support import balanced_accuracy
-from indexer.encoder import export_adapted_encoder, export_token_encoder, shorten_names
 from indexer.model import locate, read_space
 from indexer.progress import Progress
 from indexer.settings import IndexerSettings
 from service.adapters.entailment_model import PAIR, EntailmentModel
 from service.adapters.token_encoder import OnnxTokenEncoder
-from service.ground import conflict_of_meaning
 from service.support_features import LAYERS, NAMES
 from service.support_scorer import HEAD, NOTHING_SAID, SupportReader, write_head
+from service.told_otherwise import conflict_of_meaning
 from service.verifier import BUNDLED, CARD, FILES, probability
 from service.windows import WINDOW_CHARS
 from store.analyzer import Analyzer
@@ -37,6 +36,7 @@ from training.entailment import ADAPTER, HELD
 from training.entailment import CARD as ADAPTER_CARD
 from training.examples import Example
 from training.rows import source_files, source_name
+from training.scorer_export import export_adapted_encoder, export_token_encoder, shorten_names
 from training.support import examples_of_support, read_support_rows
 from training.support_head import Scored, Seen, calibrate, fit, left_out
 
@@ -221,7 +221,7 @@ def _add_entailment(
         return {name: card[name] for name in ("adapter", "entailment")}
     progress.phase("Exporting the guardrail's scorer")
     weights = load_file(request.adapter / ADAPTER)
-    export_adapted_encoder(locate(settings.embedding_model), weights, build, ADAPTER_RANK)
+    export_adapted_encoder(locate(settings.embedding_model), weights, build / PAIR, ADAPTER_RANK)
     known = {source_name(path) for path in source_files(request.sources)}
     held = [row for row in read_lines(request.adapter / HELD) if row["source"] in known]
     progress.phase("Scoring what was held back", len(held))

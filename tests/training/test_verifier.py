@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from indexer import encoder
 from indexer.model import locate
 from indexer.progress import Silent
 from indexer.settings import IndexerSettings
@@ -21,7 +20,7 @@ from service.support_scorer import HEAD, read_head
 from service.verifier import CARD, open_support, open_verifier
 from store.analyzer import Analyzer
 from store.errors import SpaceMismatch, UsageError
-from training import verifier
+from training import scorer_export, verifier
 from training.entailment import ADAPTER, HELD
 from training.entailment import CARD as ADAPTER_CARD
 from training.verifier import ADAPTER_RANK, VerifierRequest, make_verifier
@@ -68,9 +67,9 @@ def rooms(rng):
 
 @pytest.mark.model
 def test_an_export_unlike_the_model_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder, "_token_parity", lambda *_: 0.5)
+    monkeypatch.setattr(scorer_export, "_token_parity", lambda *_: 0.5)
     with pytest.raises(SpaceMismatch, match="token parity"):
-        encoder.export_token_encoder(locate("all-MiniLM-L6-v2"), tmp_path / "made" / "encoder", LAYERS)
+        scorer_export.export_token_encoder(locate("all-MiniLM-L6-v2"), tmp_path / "made" / "encoder", LAYERS)
     assert list((tmp_path / "made").iterdir()) == []
 
 
