@@ -77,7 +77,8 @@ def written(path, rows):
 
 
 def network_folder(folder, kind):
-    """A network of random weights with a tokenizer of the rooms' words, as transformers keeps them."""
+    """A network of random weights, always the same, with a tokenizer of the rooms' words, as transformers keeps them."""
+    import torch
     from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -101,6 +102,7 @@ def network_folder(folder, kind):
         "max_position_embeddings": 128,
         "pad_token_id": 0,
     }
+    torch.manual_seed(0)
     network = BertModel(BertConfig(**sizes)) if kind == "bert" else MPNetModel(MPNetConfig(**sizes))
     network.save_pretrained(folder)
     return folder
@@ -346,10 +348,10 @@ def test_a_network_learns_what_it_is_shown_and_its_base_stays(folder):
     pairs = [(f"The cup in room {n} is {'red' if n % 2 else 'blue'}.", "Nobody knows.") for n in range(40)]
     wanted = np.array([[n % 2, 1 - n % 2] for n in range(40)], np.float32)
     tokens = tokenised(folder / "student", pairs, 48)
-    schedule = replace(QUICK, epochs=40, learning_rate=1e-2)
+    schedule = replace(QUICK, epochs=80, learning_rate=1e-2)
     steps = train(network, tokens, Targets(wanted, np.ones_like(wanted)), schedule, 0, Silent())
     judged = judged_by(network, tokens, Silent())
-    assert steps == 80
+    assert steps == 160
     assert ((judged > 0) == (wanted > 0.5)).all()
     after = dict(network.named_parameters())
     assert all((after[name] == value).all() for name, value in before.items())
