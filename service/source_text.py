@@ -18,8 +18,8 @@ from service.wording import COMMON, in_one_form
 from store.analyzer import Analyzer
 from store.detection import iso_639
 
-TEXTS_KEPT = 256
-"""Looked at once for all sentences of some fifty answers at the same time."""
+TEXTS_KEPT = 128
+"""Looked at once for all sentences of some twenty answers at the same time."""
 _STOP_WITHIN = re.compile(
     r"(?:(?<=[a-z0-9)]{4})|(?<=\s[a-z]{3}))\s?[.!?][\"')\]\u201d]*(?P<space>\s+)"
     r"(?=(?:\d{1,2}[.)]\s+)?[\"'(\[\u201c]?[A-Z])"

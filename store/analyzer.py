@@ -28,6 +28,8 @@ _LATEST = "unicode-bigram-2"
 class Analyzer:
     """Terms of texts, in order, with repetitions. Safe to call from several threads.
 
+    Equal to every other of its name, so that what is remembered by it still holds after the index was opened anew.
+
     Args:
         languages: Snowball language names, or "none" for no stemming and no stop words; the main one first.
         detects: whether each document has its own of these languages; otherwise all have the first.
@@ -44,12 +46,15 @@ class Analyzer:
         self.detects = detects
         self._scheme = scheme
         self._of = {language: _terms_in(scheme, language) for language in self.languages}
-
-    @property
-    def name(self) -> str:
-        """Identifies the analyzer in the manifest; anything that changes terms changes this name."""
         listed = "+".join(self.languages)
-        return f"{self._scheme}:{AUTO}:{listed}" if self.detects else f"{self._scheme}:{listed}"
+        self.name = f"{scheme}:{AUTO}:{listed}" if detects else f"{scheme}:{listed}"
+        """Identifies the analyzer in the manifest; anything that changes terms changes this name."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Analyzer) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     @classmethod
     def from_name(cls, name: str) -> Analyzer:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.passages import Text, sources
 from service.framing import no_claim_reason
 from service.ground import Draft, check, support_score
+from service.source_text import compared_windows, terms_of
 from store.analyzer import Analyzer
 
 SUPPORTED = 0.8
@@ -129,6 +130,17 @@ def test_a_predicate_is_not_lent_to_a_word_of_its_subject():
     text = "Orders for the war were given by William Shirley of Boston in secret."
     assert found("The war was given by William Shirley of Boston in secret.", text).reason == "fused_sources"
     assert found(text, text).verdict == "supported"
+
+
+def test_what_is_remembered_of_texts_holds_after_the_index_was_opened_anew():
+    sent = sources([Text("Bridge", "The bridge over the river was opened in May 1932.")])
+    draft = Draft("The bridge was opened in 1932.", (1,), "", "")
+    first = check(draft, sent, Analyzer.from_name("unicode-bigram-2:auto:english"))
+    assert first.verdict == "supported"
+    misses = [cached.cache_info().misses for cached in (terms_of, compared_windows)]
+    again = check(draft, sent, Analyzer.from_name("unicode-bigram-2:auto:english"))
+    assert [cached.cache_info().misses for cached in (terms_of, compared_windows)] == misses
+    assert again == first
 
 
 def test_a_sentence_longer_than_passages_costs_no_more_than_they_do():

@@ -31,6 +31,15 @@ def test_an_analyzer_survives_its_name(language):
     assert again.terms(text) == Analyzer(language).terms(text)
 
 
+def test_analyzers_of_one_name_are_one_key_and_others_are_not():
+    names = ["unicode-bigram-1:english", "unicode-bigram-2:english", "unicode-bigram-2:auto:english"]
+    names += ["unicode-bigram-2:german", "unicode-bigram-2:auto:english+german", "unicode-bigram-2:auto:german+english"]
+    made = [Analyzer.from_name(name) for name in names * 2]
+    assert [one.name for one in made] == names * 2
+    assert len(set(made)) == len(names)
+    assert made[0] != names[0]
+
+
 @pytest.mark.parametrize(
     ("text", "terms"),
     [

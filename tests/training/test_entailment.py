@@ -77,7 +77,7 @@ def written(path, rows):
 
 
 def network_folder(folder, kind):
-    """A network of random weights, always the same, with a tokenizer of the rooms' words, as transformers keeps them."""
+    """A network of random weights, the same ones always, with a tokenizer of the rooms' words, as transformers has."""
     import torch
     from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel, PreTrainedTokenizerFast
 
