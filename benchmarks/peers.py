@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import http.client
 import importlib.util
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +28,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic_core import from_json, to_json
 
+from benchmarks.kept_connection import KeptConnection
 from benchmarks.load import HOST, serving
 from evaluation.measures import percentile, ranking_measures
 from evaluation.run import index_of
@@ -75,7 +75,8 @@ class Corpus:
 
 def footnote_http(index: Path, stack: ExitStack) -> Peer:
     """POST /v1/search."""
-    connection = http.client.HTTPConnection(HOST, stack.enter_context(serving(index)))
+    connection = KeptConnection(HOST, stack.enter_context(serving(index)))
+    stack.callback(connection.close)
     asked_at = 0.0
 
     def ask(text: str, vector: Vector | None) -> list[str]:
@@ -84,9 +85,9 @@ def footnote_http(index: Path, stack: ExitStack) -> Peer:
             connection.close()
         asked_at = time.monotonic()
         body = {"query": text, "top_k": TOP_K, **({} if vector is None else {"vector": vector.tolist()})}
-        connection.request("POST", "/v1/search", json.dumps(body), {"content-type": "application/json"})
-        told = json.loads(connection.getresponse().read())
-        return [one["document"]["id"] for one in told["results"]]
+        status, told = connection.post("/v1/search", to_json(body))
+        assert status == 200, told
+        return [one["document"]["id"] for one in from_json(told)["results"]]
 
     return Peer("Footnote over HTTP", ask)
 

@@ -11,8 +11,6 @@ slower leg, as the response's own stages report them. A control runs in the same
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.load import NO_CACHES
+from pydantic_core import from_json, to_json
+
+from benchmarks.kept_connection import KeptConnection
+from benchmarks.load import HOST, NO_CACHES
 from benchmarks.reindex import fill_cache, made_texts, write
 from benchmarks.scale import Maker
 from evaluation.measures import percentile
@@ -69,7 +70,7 @@ def measure(index: Path, texts: list[str]) -> None:
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection = KeptConnection(HOST, port)
         for text in texts[:50]:
             search(connection, text)
         whole, overhead, control, degraded = [], [], [], 0
@@ -80,8 +81,7 @@ def measure(index: Path, texts: list[str]) -> None:
             overhead.append(took_ms - stages["embed"] - max(stages["dense"], stages["lexical"]))
             degraded += bool(body["degraded"])
             began = time.perf_counter()
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
+            connection.get("/healthz")
             control.append((time.perf_counter() - began) * 1000)
     finally:
         server.terminate()
@@ -91,13 +91,13 @@ def measure(index: Path, texts: list[str]) -> None:
         print(f"{name:>20}: p50 {percentile(values, 50):6.2f} ms   p99 {percentile(values, 99):6.2f} ms")
 
 
-def search(connection: http.client.HTTPConnection, text: str) -> tuple[float, dict]:
+def search(connection: KeptConnection, text: str) -> tuple[float, dict]:
+    """Milliseconds, and what was answered."""
     began = time.perf_counter()
-    connection.request(
-        "POST", "/v1/search", json.dumps({"query": text, "mode": "hybrid"}), {"content-type": "application/json"}
-    )
-    data = connection.getresponse().read()
-    return (time.perf_counter() - began) * 1000, json.loads(data)
+    status, data = connection.post("/v1/search", to_json({"query": text, "mode": "hybrid"}))
+    took_ms = (time.perf_counter() - began) * 1000
+    assert status == 200, data
+    return took_ms, from_json(data)
 
 
 if __name__ == "__main__":
