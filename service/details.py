@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from service.bound_values import values_exchanged
 from service.contract import Reason
 from service.fact_words import MAY, MUST, PLACE_WORDS_MAX, UNITS, listed
 from service.facts import (
@@ -103,6 +104,8 @@ def figures_conflict(claim: str, quote: str) -> Reason | None:
     """What a claim counts, or puts a sign to, otherwise than the quote, whatever the words around; None: nothing."""
     claim, quote = plain(claim), plain(quote)
     if _counts_differ(claim, quote) or _loses_era(claim, quote) or _times_differ(claim, quote):
+        return "number_mismatch"
+    if values_exchanged(claim, quote):
         return "number_mismatch"
     if not _codes(claim) <= _codes(quote):
         return "number_mismatch"
