@@ -16,7 +16,6 @@ are worth comparing.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.util
 import tempfile
 import time
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import uvloop
 from pydantic_core import from_json, to_json
 
 from benchmarks.kept_connection import KeptConnection
@@ -93,12 +93,12 @@ def footnote_http(index: Path, stack: ExitStack) -> Peer:
 
 
 def footnote_here(index: Path, stack: ExitStack) -> Peer:
-    """The same work without HTTP."""
+    """The same work without HTTP, on the event loop that the service runs on."""
     service = Service(ServiceSettings(index=index).without_caches())
     stack.callback(service.close)
     service.reload()
     engine = replace(stack.enter_context(service.holder.lease()), budgets=Budgets.lifted())
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     stack.callback(loop.close)
 
     def ask(text: str, vector: Vector | None) -> list[str]:
