@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from service.fact_words import FUNCTION_WORDS, listed
+from service.fact_words import FUNCTION_WORDS, YEAR, listed
 from service.facts import in_digits, stem, unit_of
+from service.word_order import alike
 from service.wording import past_forms
 
 _TOKEN = re.compile(r"[$€£¥]?\d+(?:[.,:]\d+)*%?|[^\W\d_]+(?:['_-]?[^\W\d_]+)*|[,;:()]")
 _NUMBER = re.compile(r"([$€£¥]?)(\d+(?:[.,:]\d+)*)(%?)")
-_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _COMPARES = frozenset(listed("versus vs than against compared unlike"))
 _JOINS = frozenset(listed("and or"))
 _PARTS = _COMPARES | _JOINS | frozenset(listed("but while whereas whilst though although , ; : ( )"))
@@ -37,10 +37,6 @@ _TURNS = frozenset(listed("not no never without except excluding besides outside
 """What is named right after these is not what the number is given to."""
 _NO_THING = FUNCTION_WORDS | frozenset(listed("total all average fact addition case"))
 _SKIPPED = frozenset(listed("the a an this that its their his her those these each only just some about yet"))
-_ALIKE_CHARS = 5
-"""A word that begins with as many letters of another may be made of it ("Europe", "European")."""
-
-
 _Places = frozenset[tuple[str, str]]
 
 
@@ -95,7 +91,7 @@ def values_exchanged(claim: str, quote: str) -> bool:
 def _is_of_the_other(part: _Part, one: _Part, other: _Part, bound: Sequence[_Part]) -> bool:
     its, others = _contrasted(one, other)
     here = others & part.stems - part.turned
-    if not here or not its or any(_alike(word, mark) for mark in its for word in part.stems):
+    if not here or not its or any(alike(word, mark) for mark in its for word in part.stems):
         return False
     return not any(each.value == part.value and here & each.stems for each in bound)
 
@@ -196,7 +192,7 @@ def _value(words: Sequence[str], at: int) -> tuple[str, str]:
     assert matched is not None
     sign, digits, share = matched.groups()
     after = words[at + 1] if at + 1 < len(words) else ""
-    return in_digits(digits), sign or share or unit_of(after) or ("year" if _YEAR.fullmatch(digits) else "")
+    return in_digits(digits), sign or share or unit_of(after) or ("year" if YEAR.fullmatch(digits) else "")
 
 
 def _tells_when(words: Sequence[str], at: int) -> bool:
@@ -204,7 +200,7 @@ def _tells_when(words: Sequence[str], at: int) -> bool:
     before = words[at - 1].casefold() if at else ""
     after = words[at + 1] if at + 1 < len(words) else ""
     lasts = before in _LASTS and _PERIOD.fullmatch(after) is not None
-    return before in _NUMBERED or lasts or (before in _OF_TIME and _YEAR.fullmatch(words[at]) is not None)
+    return before in _NUMBERED or lasts or (before in _OF_TIME and YEAR.fullmatch(words[at]) is not None)
 
 
 def _is_name(word: str, at: int, words: Sequence[str]) -> bool:
@@ -222,7 +218,7 @@ def _is_label(word: str, at: int) -> bool:
 
 def _is_thing(word: str, at: int) -> bool:
     """Whether a word may name something: not what was done, for which there are others as good."""
-    if _is_label(word, at) or _YEAR.fullmatch(word):
+    if _is_label(word, at) or YEAR.fullmatch(word):
         return True
     lower = word.casefold()
     return word[0].isalpha() and lower not in _NO_THING and not lower.endswith("ed") and lower not in past_forms()
@@ -230,7 +226,3 @@ def _is_thing(word: str, at: int) -> bool:
 
 def _form(word: str, at: int) -> str:
     return word if _is_label(word, at) else stem(word.casefold().removesuffix("'s"))
-
-
-def _alike(one: str, other: str) -> bool:
-    return one == other or (len(other) >= _ALIKE_CHARS and one.startswith(other[:_ALIKE_CHARS]))

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from service.bound_values import values_exchanged
 from service.contract import Reason
-from service.fact_words import MAY, MUST, PLACE_WORDS_MAX, UNITS, listed
+from service.fact_words import MAY, MUST, PLACE_WORDS_MAX, UNITS, YEAR, listed
 from service.facts import (
     days_out_of_place,
     in_digits,
@@ -48,7 +48,6 @@ _NO_NOUNS = frozenset(
 )
 """Words after a number that are not what it counts."""
 _COUNTED = re.compile(r"(?<![\w.,])(\d+(?:[.,]\d+)*)\s(?!(?:to|and|or|pp|per)\b)[^\W\d_]{3,}")
-_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _HEDGED = re.compile(r"\b(?:almost|nearly|hardly|barely|scarcely|virtually|practically)\s+([^\W\d_]+)", re.IGNORECASE)
 _UNREAL = re.compile(r"\b(?:would|could|might|should) have\b", re.IGNORECASE)
 _POSSESSED = re.compile(r"\b(\w+)'s? (?:own |first |second |late |former |eldest |younger |older )?(\w+)")
@@ -373,7 +372,7 @@ def _counts(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for at, word in enumerate(words):
         number = {"one": "1", "both": "2"}.get(word, word if word[0].isdigit() else None)
-        if number is None or _YEAR.fullmatch(number):
+        if number is None or YEAR.fullmatch(number):
             continue
         numbers = _of_them(words, at, number)
         for counted in words[at + 1 : at + 3]:

@@ -20,6 +20,7 @@ SPELLED = {word: value for value, word in enumerate(ONES)} | {word: 10 * at for 
 del SPELLED["one"]  # a pronoun as often
 MULTIPLES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
+YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 MONTHS = listed("January February March April May June July August September October November December")
 ISO_DATE = re.compile(r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)(?![\w-])")
 MONTH_WORDS = frozenset(one.casefold() for one in MONTHS)

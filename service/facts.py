@@ -54,6 +54,7 @@ from service.fact_words import (
     SPELLED_NUMBER,
     SUPERLATIVE,
     UNITS,
+    YEAR,
 )
 from service.word_order import cased_tokens, changed, exchanged, neighbours_exchanged, tokens
 
@@ -67,7 +68,6 @@ _DIGITS_MAX = 24  # more would be rounded
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _NAME = re.compile(r"(?<![\w-])(?:[A-Z][\w.-]*\w|[a-z]+(?:_\w+)+|[a-z]+[A-Z]\w*)(?:\(\))?")
-_YEAR = re.compile(r"1[5-9]\d\d|20\d\d")
 _FOLLOWING = re.compile(r"[ -]?([a-z]+)")
 _PER_CENT = re.compile(r"(?<=\d)\s?per ?-?cent\b|(?<=\d) (?=%)")
 _AMONG = re.compile(r"\b(?:one of|among)\b", re.IGNORECASE)
@@ -286,7 +286,7 @@ def _multiple(following: str) -> int:
 
 
 def _years(header: str) -> set[str]:
-    return {number for number in _numbers(header) if _YEAR.fullmatch(number)}
+    return {number for number in _numbers(header) if YEAR.fullmatch(number)}
 
 
 def units_differ(claim: str, quote: str, *, more: bool = False) -> bool:

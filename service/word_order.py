@@ -160,7 +160,7 @@ def _as_well(left_out: slice, words: Sequence[str]) -> Iterator[slice]:
 
 def _begins_again(word: str, left_out: Sequence[str]) -> bool:
     """Whether what was left out after a word ends in that word, with another thing between a joint and it."""
-    if not left_out or not _alike(word, left_out[-1]):
+    if not left_out or not alike(word, left_out[-1]):
         return False
     for at, joint in enumerate(left_out):
         before, after = left_out[:at], left_out[at + 1 : -1]
@@ -169,7 +169,8 @@ def _begins_again(word: str, left_out: Sequence[str]) -> bool:
     return False
 
 
-def _alike(one: str, other: str) -> bool:
+def alike(one: str, other: str) -> bool:
+    """Whether two words are one, or may be forms of one: they begin with as many letters alike."""
     return one == other or (len(one) >= _ALIKE_CHARS and one[:_ALIKE_CHARS] == other[:_ALIKE_CHARS])
 
 
