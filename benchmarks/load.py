@@ -7,7 +7,9 @@ drawn beforehand (Poisson), whether or not earlier ones were answered, and their
 begin, so that a service that stalls cannot slow down its own measuring. Offered loads are multiples of the capacity.
 Goodput is what was answered with 200 within `--slo-ms`. At most `--connections` are open, all to this machine; a
 request that finds none free for a second counts as not sent. /healthz is asked all the while, some twenty times a
-second, as the control. The client runs beside the service on the same cores and takes its share of them.
+second, as the control. The generator runs beside the service on the same cores; how much of them it took is told.
+Machines drift by a fifth within minutes, so the capacity is measured again after each load, and a load's share of the
+peak is that of the mean of the two beside it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.charts import Line, bar_chart, line_chart
+from benchmarks.kept_connections import KeptConnections, run
 from evaluation.measures import percentile
 from evaluation.run import index_of
 from evaluation.sets import read_set
@@ -34,13 +37,9 @@ from evaluation.settings import EvaluationSettings
 from indexer.progress import Lines
 from indexer.settings import IndexerSettings
 
-HOST = "127.0.0.1"
 LOADS = "0.3,0.5,0.7,0.9,1,1.5,3,10"
-WAIT_FOR_CONNECTION_S = 1.0
-ANSWER_S_MAX = 30.0
 REFUSED_WAIT_S = 0.1
 """Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
-KEPT_ALIVE_S = 2.0
 PROBE_EVERY_S = 0.04
 
 
@@ -53,7 +52,8 @@ class Seen:
         offered: how many were to begin.
         accepted_ms, rejected_ms, probes_ms: milliseconds, from when each was to begin.
         statuses: by HTTP status; 0 where the connection broke, -1 where none was free.
-        stages_ms: what the service says each stage took.
+        answers: what was answered with 200; read only once nothing is measured any more.
+        own_s: processor time of this process meanwhile, in seconds: what measuring takes from the service.
     """
 
     seconds: float
@@ -62,59 +62,42 @@ class Seen:
     rejected_ms: list[float] = field(default_factory=list)
     probes_ms: list[float] = field(default_factory=list)
     statuses: collections.Counter[int] = field(default_factory=collections.Counter)
-    degraded: int = 0
-    stages_ms: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
+    answers: list[bytes] = field(default_factory=list)
+    own_s: float = 0.0
+
+    @property
+    def degraded(self) -> int:
+        """Answers with something left out."""
+        return sum(bool(json.loads(answer)["degraded"]) for answer in self.answers)
+
+    def stages_ms(self) -> dict[str, list[float]]:
+        """What the service says each stage took."""
+        found: dict[str, list[float]] = collections.defaultdict(list)
+        for answer in self.answers:
+            for stage in json.loads(answer)["stages"]:
+                found[stage["name"]].append(stage["took_ms"])
+        return found
 
     def goodput(self, slo_ms: float) -> float:
         """Requests a second that were answered in time."""
         return sum(took <= slo_ms for took in self.accepted_ms) / self.seconds
 
 
-class Connections:
-    """Kept-alive connections to one port, at most so many."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a whole run saw.
 
-    def __init__(self, port: int, most: int) -> None:
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []
-        self._free = asyncio.Semaphore(most)
+    Args:
+        alone: one client.
+        peaks: all clients, before, between and after the offered loads.
+        offered: each of these.
+        capacity: requests a second that the first peak answered, which the loads are multiples of.
+    """
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """(status, body); 0 where the connection broke. Raises TimeoutError where no connection gets free."""
-        async with asyncio.timeout(WAIT_FOR_CONNECTION_S):
-            await self._free.acquire()
-        try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                reader, writer = self._kept() or await asyncio.open_connection(HOST, self._port)
-                writer.write(request)
-                status, body, keep = await _answer(reader)
-            if keep:
-                self._idle.append((reader, writer, time.monotonic()))
-            else:
-                writer.close()
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-            return 0, b""
-        finally:
-            self._free.release()
-        return status, body
-
-    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """The connection that was used last; those at which the server loses patience soon are left."""
-        if self._idle and time.monotonic() - self._idle[-1][2] > KEPT_ALIVE_S:
-            self.close()
-        return self._idle.pop()[:2] if self._idle else None
-
-    def close(self) -> None:
-        """Hang up."""
-        for _, writer, _ in self._idle:
-            writer.close()
-        self._idle.clear()
-
-
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-    body = await reader.readexactly(length)
-    return int(head.split(b" ", 2)[1]), body, b"connection: close" not in head
+    alone: Seen
+    peaks: list[Seen]
+    offered: list[Seen]
+    capacity: float
 
 
 def request_for(text: str) -> bytes:
@@ -132,7 +115,7 @@ def request_for(text: str) -> bytes:
 PROBE = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
-async def one(connections: Connections, request: bytes, due: float, seen: Seen) -> None:
+async def one(connections: KeptConnections, request: bytes, due: float, seen: Seen) -> None:
     """Ask once, and note what came of it."""
     try:
         status, body = await connections.ask(request)
@@ -143,15 +126,12 @@ async def one(connections: Connections, request: bytes, due: float, seen: Seen) 
     seen.statuses[status] += 1
     if status == 200:
         seen.accepted_ms.append(took_ms)
-        told = json.loads(body)
-        seen.degraded += bool(told["degraded"])
-        for stage in told["stages"]:
-            seen.stages_ms[stage["name"]].append(stage["took_ms"])
+        seen.answers.append(body)
     elif status:
         seen.rejected_ms.append(took_ms)
 
 
-async def closed_loop(connections: Connections, requests: Sequence[bytes], clients: int, seconds: float) -> Seen:
+async def closed_loop(connections: KeptConnections, requests: Sequence[bytes], clients: int, seconds: float) -> Seen:
     """So many clients, each asking as soon as it was answered."""
     seen = Seen(seconds)
     ends = time.perf_counter() + seconds
@@ -171,7 +151,7 @@ async def closed_loop(connections: Connections, requests: Sequence[bytes], clien
 
 
 async def open_loop(
-    connections: Connections, requests: Sequence[bytes], rate: float, seconds: float, dice: random.Random
+    connections: KeptConnections, requests: Sequence[bytes], rate: float, seconds: float, dice: random.Random
 ) -> Seen:
     """Requests at times drawn beforehand, `rate` a second."""
     seen = Seen(seconds)
@@ -191,8 +171,9 @@ async def open_loop(
 
 async def probed(port: int, work: asyncio.Task[Seen]) -> Seen:
     """The work's outcome, and how long /healthz took all the while."""
-    connections = Connections(port, 4)
+    connections = KeptConnections(port, 4)
     took: list[float] = []
+    own = time.process_time()
     while not work.done():
         began = time.perf_counter()
         with suppress(TimeoutError):
@@ -202,29 +183,29 @@ async def probed(port: int, work: asyncio.Task[Seen]) -> Seen:
     connections.close()
     seen = work.result()
     seen.probes_ms = took
+    seen.own_s = time.process_time() - own
     return seen
 
 
-async def measure(
-    port: int, texts: Sequence[str], loads: Sequence[float], given: argparse.Namespace
-) -> tuple[Seen, Seen, list[tuple[float, Seen]]]:
-    """(one client alone, saturated, each offered load in requests a second)."""
+async def measure(port: int, texts: Sequence[str], loads: Sequence[float], given: argparse.Namespace) -> Measured:
+    """One client, all of them, and each offered load with all of them again after it."""
     requests = [request_for(text) for text in texts]
-    connections = Connections(port, given.connections)
+    connections = KeptConnections(port, given.connections)
+
+    async def closed(clients: int) -> Seen:
+        working = closed_loop(connections, requests, clients, given.seconds)
+        return await probed(port, asyncio.create_task(working))
+
     await closed_loop(connections, requests, 1, 2)
-    alone = await probed(port, asyncio.create_task(closed_loop(connections, requests, 1, given.seconds)))
-    saturated = await probed(
-        port, asyncio.create_task(closed_loop(connections, requests, given.clients, given.seconds))
-    )
-    capacity = len(saturated.accepted_ms) / saturated.seconds
-    found = []
+    alone, peaks, offered = await closed(1), [await closed(given.clients)], []
+    capacity = len(peaks[0].accepted_ms) / given.seconds
     for load in loads:
-        rate = load * capacity
-        running = asyncio.create_task(open_loop(connections, requests, rate, given.seconds, random.Random(7)))
-        found.append((rate, await probed(port, running)))
+        working = open_loop(connections, requests, load * capacity, given.seconds, random.Random(7))
+        offered.append(await probed(port, asyncio.create_task(working)))
         await asyncio.sleep(1)  # what is left over is not the next one's
+        peaks.append(await closed(given.clients))
     connections.close()
-    return alone, saturated, found
+    return Measured(alone, peaks, offered, capacity)
 
 
 NO_CACHES = {
@@ -255,12 +236,14 @@ def row(name: str, seen: Seen, slo_ms: float, peak: float) -> str:
     return (
         f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}"
         f"{seen.goodput(slo_ms) / peak:>9.2f}{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
-        f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}  {told}"
+        f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}{seen.own_s / seen.seconds:>11.2f}  {told}"
     )
 
 
-def plot(folder: Path, capacity: float, found: Sequence[tuple[float, Seen]], saturated: Seen, slo_ms: float) -> None:
+def plot(folder: Path, loads: Sequence[float], measured: Measured, slo_ms: float) -> None:
     """Three pictures: percentiles and goodput against offered load, and the stages of the saturated service."""
+    capacity = measured.capacity
+    found = [(load * capacity, seen) for load, seen in zip(loads, measured.offered, strict=True)]
     folder.mkdir(parents=True, exist_ok=True)
     offered, upright = "offered, requests a second", (capacity, "capacity")
     percentiles = [
@@ -277,7 +260,7 @@ def plot(folder: Path, capacity: float, found: Sequence[tuple[float, Seen]], sat
     ]
     stages = [
         (name, percentile(took, 50), percentile(took, 99))
-        for name, took in sorted(saturated.stages_ms.items(), key=lambda one: -percentile(one[1], 50))
+        for name, took in sorted(measured.peaks[0].stages_ms().items(), key=lambda one: -percentile(one[1], 50))
     ]
     pictures = {
         "load-latency.svg": line_chart(percentiles, x_name=offered, y_name="milliseconds", log_y=True, upright=upright),
@@ -306,22 +289,26 @@ def main() -> None:
     loads = [float(load) for load in given.loads.split(",")]
     with serving(index) as port:
         texts = [one.text for one in questions.judged]
-        alone, saturated, found = asyncio.run(measure(port, texts, loads, given))
-    capacity = len(saturated.accepted_ms) / saturated.seconds
+        measured = run(measure(port, texts, loads, given))
     heads = ("answered", "goodput", "of peak", "p50", "p99", "rejected")
-    peak = max(saturated.goodput(given.slo_ms), 1e-9)
-    print(f"{'':>22}" + "".join(f"{head:>9}" for head in heads) + f"{'/healthz':>10}{'degraded':>10}")
-    print(f"{'':>22}{'1/s':>9}{'1/s':>9}{'':>9}{'ms':>9}{'ms':>9}{'p99 ms':>9}{'p99 ms':>10}")
-    print(row("one client", alone, given.slo_ms, peak))
-    print(row(f"{given.clients} clients", saturated, given.slo_ms, peak))
-    for load, (rate, seen) in zip(loads, found, strict=True):
-        print(row(f"{load:g}x = {rate:.0f}/s offered", seen, given.slo_ms, peak))
+    peaks = [max(seen.goodput(given.slo_ms), 1e-9) for seen in measured.peaks]
+    again = [f"{given.clients} clients{' again' * bool(number)}" for number in range(len(peaks))]
+    print(f"{'':>22}" + "".join(f"{head:>9}" for head in heads) + f"{'/healthz':>10}{'degraded':>10}{'generator':>11}")
+    print(f"{'':>22}{'1/s':>9}{'1/s':>9}{'':>9}{'ms':>9}{'ms':>9}{'p99 ms':>9}{'p99 ms':>10}{'':>10}{'cores':>11}")
+    print(row("one client", measured.alone, given.slo_ms, peaks[0]))
+    print(row(again[0], measured.peaks[0], given.slo_ms, peaks[0]))
+    for number, (load, seen) in enumerate(zip(loads, measured.offered, strict=True)):
+        before, after = peaks[number : number + 2]
+        name = f"{load:g}x = {load * measured.capacity:.0f}/s offered"
+        print(row(name, seen, given.slo_ms, (before + after) / 2))
+        print(row(again[number + 1], measured.peaks[number + 1], given.slo_ms, peaks[0]))
     stages = "; ".join(
-        f"{name} {percentile(took, 50):.1f} / {percentile(took, 99):.1f}" for name, took in saturated.stages_ms.items()
+        f"{name} {percentile(took, 50):.1f} / {percentile(took, 99):.1f}"
+        for name, took in measured.peaks[0].stages_ms().items()
     )
     print(f"stages of {given.clients} clients, ms p50 / p99: {stages}")
     if given.plot is not None:
-        plot(given.plot, capacity, found, saturated, given.slo_ms)
+        plot(given.plot, loads, measured, given.slo_ms)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ import numpy.typing as npt
 import uvloop
 from pydantic_core import from_json, to_json
 
-from benchmarks.kept_connection import KeptConnection
-from benchmarks.load import HOST, serving
+from benchmarks.kept_connections import KeptConnection
+from benchmarks.load import serving
 from evaluation.measures import percentile, ranking_measures
 from evaluation.run import index_of
 from evaluation.sets import QuestionSet, read_lines, read_set
@@ -75,7 +75,7 @@ class Corpus:
 
 def footnote_http(index: Path, stack: ExitStack) -> Peer:
     """POST /v1/search."""
-    connection = KeptConnection(HOST, stack.enter_context(serving(index)))
+    connection = KeptConnection(stack.enter_context(serving(index)))
     stack.callback(connection.close)
     asked_at = 0.0
 

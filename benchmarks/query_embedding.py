@@ -40,7 +40,7 @@ def main() -> None:
     lengths = {text: len(tokenizer.encode(text).ids) for text in texts}
     chosen = sorted(texts, key=lambda text: abs(lengths[text] - arguments.tokens))[:20]
     encoders = {
-        (precision, threads): open_query_encoder(index.path, manifest, threads=threads, precision=precision)
+        (precision, threads): open_query_encoder(index.path, manifest, threads=threads, precisions=[precision])
         for precision in get_args(Precision)
         for threads in (1, 2)
     }

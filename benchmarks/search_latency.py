@@ -20,8 +20,8 @@ from pathlib import Path
 
 from pydantic_core import from_json, to_json
 
-from benchmarks.kept_connection import KeptConnection
-from benchmarks.load import HOST, NO_CACHES
+from benchmarks.kept_connections import KeptConnection
+from benchmarks.load import NO_CACHES
 from benchmarks.reindex import fill_cache, made_texts, write
 from benchmarks.scale import Maker
 from evaluation.measures import percentile
@@ -70,7 +70,7 @@ def measure(index: Path, texts: list[str]) -> None:
     assert server.stdout is not None
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])
-        connection = KeptConnection(HOST, port)
+        connection = KeptConnection(port)
         for text in texts[:50]:
             search(connection, text)
         whole, overhead, control, degraded = [], [], [], 0

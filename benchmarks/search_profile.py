@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.load import Connections, closed_loop, request_for, serving
+from benchmarks.kept_connections import KeptConnections, run
+from benchmarks.load import closed_loop, request_for, serving
 from evaluation.run import index_of
 from evaluation.sets import read_set
 from evaluation.settings import EvaluationSettings
@@ -137,7 +138,7 @@ async def in_process(index: Path, texts: Sequence[str]) -> tuple[dict[str, float
 
 async def served(port: int, texts: Sequence[str], process: psutil.Process) -> float:
     """Processor seconds of one search of a whole server."""
-    connections = Connections(port, 1)
+    connections = KeptConnections(port, 1)
     requests = [request_for(text) for text in texts]
     await closed_loop(connections, requests, 1, 2)
     before = process.cpu_times()
@@ -158,8 +159,8 @@ def main() -> None:
     texts = [one.text for one in questions.judged][: given.questions]
     with serving(index) as port:
         here = psutil.Process().children()[-1]
-        over_http = asyncio.run(served(port, texts, here))
-    parts, loop, process = asyncio.run(in_process(index, texts))
+        over_http = run(served(port, texts, here))
+    parts, loop, process = run(in_process(index, texts))
     each = 1000 / len(texts)
     print(f"{len(texts)} searches, milliseconds of processor time each")
     for name, told in ON_THREADS.items():

@@ -169,10 +169,11 @@ class ServiceSettings(IndexSettings):
     vector_cache_entries: int = Field(
         2_000, ge=0, description="vectors of questions that are kept, about 2 kB each; 0 embeds each question anew"
     )
-    query_precision: Precision = Field(
-        "fp32",
+    query_precision: Precision | None = Field(
+        None,
         description="weights that questions are embedded with; int8 is quicker on a CPU with int8 dot products (VNNI)"
-        " and refused where its vectors differ from the model's",
+        " and refused where its vectors differ from the model's; absent: int8 where the CPU has them and the index"
+        " admits it, else fp32",
     )
     cache_searches: bool = Field(
         default=False, description="keep whole, undegraded responses of /v1/search for equal requests"

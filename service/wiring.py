@@ -37,7 +37,7 @@ from service.settings import Fallback, ServiceSettings
 from service.verifier import BUNDLED, CARD, Verifier, open_support, open_verifier
 from store.analyzer import Analyzer
 from store.calibration import Calibration, calibration_file, read_calibration
-from store.embedding import QueryEncoder
+from store.embedding import OnnxEncoder, QueryEncoder, quickest_precisions
 from store.errors import FootnoteError, StoreCorrupt, UsageError
 from store.files import sha256_file
 from store.forgotten import refuse_forgotten
@@ -84,7 +84,8 @@ class Service:
         self._rewriter = _rewriter(settings, models)
         self.tails = [one.tail for one in models if one.tail is not None]
         self._verifier = verifier_of(settings)
-        self._weights = _weights(settings)
+        self._precisions = quickest_precisions() if settings.query_precision is None else (settings.query_precision,)
+        self._weights = _weights(settings) | {"encoder": ", ".join(self._precisions)}  # which, the manifest decides
         self.ratings = _ratings(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
@@ -274,8 +275,10 @@ class Service:
                 Path(self.settings.index),
                 manifest,
                 threads=self.settings.encoder_threads,
-                precision=self.settings.query_precision,
+                precisions=self._precisions,
             )
+            if isinstance(opened, OnnxEncoder):
+                _LOG.info("questions are embedded with %s weights", opened.precision)
             self._encoder = (admitted, opened)
         return self._encoder[1]
 

@@ -267,19 +267,25 @@ class LocalSnapshot:
 
 
 def open_query_encoder(
-    index: Path, manifest: Manifest, *, threads: int = 1, precision: Precision = "fp32"
+    index: Path, manifest: Manifest, *, threads: int = 1, precisions: Sequence[Precision] = ("fp32",)
 ) -> QueryEncoder | None:
     """The query encoder that the manifest admits, its files checked; None where it admits none.
 
-    Raises UsageError where weights of this precision are not admitted.
+    Args:
+        index, manifest: of what is served.
+        threads: for one call.
+        precisions: which weights: the first of these that is admitted.
+
+    Raises UsageError where weights of none of them are admitted.
     """
     check_query_encoder(index, manifest)
     for entry in manifest.query_encoders:
         if entry.kind == "hash":
             return HashEmbedder(manifest.space.dimension)
-        if ENCODER_FILES[precision] not in entry.files:
-            raise _not_admitted(precision, manifest, entry)
-        return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads, precision=precision)
+        admitted = [one for one in precisions if ENCODER_FILES[one] in entry.files]
+        if not admitted:
+            raise _not_admitted(precisions[-1], manifest, entry)
+        return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads, precision=admitted[0])
     return None
 
 

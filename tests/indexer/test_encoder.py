@@ -88,6 +88,13 @@ def test_weights_in_int8_agree_with_the_model_too_and_are_smaller(embedder, expo
     assert np.sum(ours * embedder.encode_as_read(asked), axis=1).min() >= 0.999
 
 
+def test_of_several_precisions_the_first_that_is_admitted_is_opened(embedder, exported):
+    encoders, entry = exported
+    manifest = _manifest_with(embedder.space, entry)
+    for wanted in (["int8", "fp32"], ["fp32", "int8"]):
+        assert open_query_encoder(encoders.parent, manifest, precisions=wanted).precision == wanted[0]
+
+
 def test_weights_in_int8_that_disagree_are_left_out_and_refused_when_asked_for(embedder, tmp_path, monkeypatch):
     import indexer.encoder
 
@@ -98,8 +105,9 @@ def test_weights_in_int8_that_disagree_are_left_out_and_refused_when_asked_for(e
     assert sorted(path.name for path in (tmp_path / "encoders" / entry.folder).iterdir()) == sorted(entry.files)
     manifest = _manifest_with(embedder.space, entry)
     assert open_query_encoder(tmp_path, manifest).space == embedder.space
+    assert open_query_encoder(tmp_path, manifest, precisions=["int8", "fp32"]).precision == "fp32"
     with pytest.raises(UsageError, match=r"int8.*least cosine to the model was 0\.99") as refused:
-        open_query_encoder(tmp_path, manifest, precision="int8")
+        open_query_encoder(tmp_path, manifest, precisions=["int8"])
     assert refused.value.fix == "Set query_precision=fp32."
 
 
@@ -110,7 +118,7 @@ def test_weights_in_int8_are_refused_where_none_were_exported(embedder, exported
     (encoders / entry.folder / "model.int8.onnx").rename(encoders / "aside")
     try:
         with pytest.raises(UsageError, match="none was exported") as refused:
-            open_query_encoder(encoders.parent, _manifest_with(embedder.space, older), precision="int8")
+            open_query_encoder(encoders.parent, _manifest_with(embedder.space, older), precisions=["int8"])
     finally:
         (encoders / "aside").rename(encoders / entry.folder / "model.int8.onnx")
     assert f"remove encoders/{entry.folder} in the index" in refused.value.fix

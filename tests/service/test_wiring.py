@@ -191,6 +191,27 @@ def test_the_open_encoder_serves_another_snapshot_only_if_that_one_admits_it_too
     assert opened == [manifest, other, manifest]
 
 
+@pytest.mark.parametrize(("wanted", "asked"), [(None, ("int8", "fp32")), ("fp32", ("fp32",)), ("int8", ("int8",))])
+def test_the_precision_is_the_one_that_is_set_or_the_processors_and_kept_results_tell_them_apart(
+    two_generations, monkeypatch, wanted, asked
+):
+    monkeypatch.setattr("service.wiring.quickest_precisions", lambda: ("int8", "fp32"))
+    opened = []
+    monkeypatch.setattr(
+        "service.wiring.open_query_encoder", lambda *_, precisions, **__: opened.append(precisions) or HashEmbedder(64)
+    )
+    identities = []
+    for settings in (ServiceSettings(index=two_generations, query_precision=wanted), ServiceSettings()):
+        service = Service(settings.model_copy(update={"index": two_generations}))
+        service.reload()
+        with service.holder.lease() as engine:
+            identities.append(engine.identity)
+        service.close()
+        monkeypatch.setattr("service.wiring.quickest_precisions", lambda: ("fp32",))
+    assert opened == [asked, ("fp32",)]
+    assert identities[0] != identities[1]
+
+
 def test_a_snapshot_is_released_only_when_work_that_was_abandoned_has_ended(wired, monkeypatch):
     """A stage that overran leaves its thread behind; closing SQLite under it would take the process down."""
     wired.reload()

@@ -11,7 +11,8 @@ import time
 import psutil
 import pytest
 
-from benchmarks.load import HOST, PROBE, Connections, closed_loop, request_for
+from benchmarks.kept_connections import HOST, KeptConnections, run
+from benchmarks.load import PROBE, closed_loop, request_for
 from evaluation.measures import percentile
 from tests.service.http.test_bad_clients import Footnote
 
@@ -40,7 +41,7 @@ asyncio.run(main())
 
 async def probed(port: int, until: asyncio.Task[object]) -> list[float]:
     """What each question took, in milliseconds, 40 a second."""
-    connections, took = Connections(port, 1), []
+    connections, took = KeptConnections(port, 1), []
     while not until.done():
         began = time.perf_counter()
         status, _ = await connections.ask(PROBE)
@@ -62,7 +63,7 @@ def asked_for(path: str, text: str) -> bytes:
 
 async def measured(path: str, port: int, control_port: int) -> tuple[list[float], list[float], int]:
     requests = [asked_for(path, f"How are refunds of {number} days paid?") for number in range(50)]
-    connections = Connections(port, 32)
+    connections = KeptConnections(port, 32)
     work = asyncio.create_task(closed_loop(connections, requests, 16, SECONDS))
     health, control = await asyncio.gather(probed(port, work), probed(control_port, work))
     connections.close()
@@ -87,7 +88,7 @@ def test_health_is_answered_within_20_ms_while_questions_saturate_the_service(sh
             control_port = int(bare.stdout.readline())
             for _ in range(3):
                 idle, used, began = psutil.cpu_times().idle, sum(map(used_s, ours)), time.monotonic()
-                health, control, searched = asyncio.run(measured(path, served.port, control_port))
+                health, control, searched = run(measured(path, served.port, control_port))
                 all_s = (time.monotonic() - began) * psutil.cpu_count()
                 busy = all_s - (psutil.cpu_times().idle - idle)
                 others.append((busy - (sum(map(used_s, ours)) - used)) / all_s)
