@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import mmap
 import itertools
 import json
 import os
@@ -62,9 +63,10 @@ def sha256_file(path: Path) -> str:
     """sha256 (hex) of a file's bytes, streamed. Raises OSError, also where it is no file."""
     digest = hashlib.sha256()
     with open(open_regular(path), "rb", buffering=0) as stream:  # a descriptor
-        buffer = memoryview(bytearray(min(os.fstat(stream.fileno()).st_size + 1, _HASHED_AT_ONCE)))
-        while size := stream.readinto(buffer):
-            digest.update(buffer[:size])
+        most = min(os.fstat(stream.fileno()).st_size + 1, _HASHED_AT_ONCE)
+        with mmap.mmap(-1, most) as pages, memoryview(pages) as buffer:  # goes back whole, and leaves the heap no hole
+            while size := stream.readinto(buffer):
+                digest.update(buffer[:size])
     return digest.hexdigest()
 
 
