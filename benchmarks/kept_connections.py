@@ -13,7 +13,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import uvloop
 
@@ -25,23 +25,33 @@ KEPT_ALIVE_S = 2.0
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run_on_uvloop(work: Coroutine[Any, Any, T]) -> T:
     """Run this on the event loop that costs the least."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 
 
-def _split(found: bytes) -> tuple[bytes, int, int] | None:
-    """(head in small letters, where the body begins, where it ends); None while the head is not whole."""
+class _Split(NamedTuple):
+    """The head of an answer in small letters, where its body begins and where it ends."""
+
+    head: bytes
+    begins: int
+    ends: int
+
+    def answer(self, found: bytes) -> tuple[int, bytes]:
+        """Status and body. Raises ValueError where there is more than the answer, which nobody asked for."""
+        if len(found) > self.ends:
+            raise ValueError(f"{len(found) - self.ends} bytes too many")
+        return int(self.head.split(b" ", 2)[1]), found[self.begins :]
+
+
+def _split(found: bytes) -> _Split | None:
+    """None while the head is not whole. Raises ValueError where it tells no length."""
     ends = found.find(b"\r\n\r\n")
     if ends < 0:
         return None
     head = found[:ends].lower()
-    return head, ends + 4, ends + 4 + int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-
-
-def _status(head: bytes) -> int:
-    return int(head.split(b" ", 2)[1])
+    return _Split(head, ends + 4, ends + 4 + int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
 
 
 class KeptConnection:
@@ -51,7 +61,8 @@ class KeptConnection:
         port: the service's, on this machine.
 
     Raises:
-        OSError: nobody listens there, or the other side hung up.
+        OSError: nobody listens there, the other side hung up or is silent for too long.
+        ValueError: what came is no answer of known length, or more than one.
     """
 
     def __init__(self, port: int) -> None:
@@ -75,58 +86,66 @@ class KeptConnection:
 
     def _asked(self, request: bytes) -> tuple[int, bytes]:
         if self._socket is None:
-            self._socket = socket.create_connection(self._at)
+            self._socket = socket.create_connection(self._at, timeout=ANSWER_S_MAX)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(request)
-        found = b""
-        while (split := _split(found)) is None:
-            found += self._more()
-        head, begins, ends = split
-        while len(found) < ends:
-            found += self._more()
-        return _status(head), found[begins:]
+        try:
+            self._socket.sendall(request)
+            found = b""
+            while (split := _split(found)) is None:
+                found += self._more()
+            while len(found) < split.ends:
+                found += self._more()
+            return split.answer(found)
+        except (OSError, ValueError):
+            self.close()
+            raise
 
     def _more(self) -> bytes:
         assert self._socket is not None
         part = self._socket.recv(RECEIVED_AT_ONCE)
         if not part:
-            self.close()
             raise ConnectionResetError("the service hung up")
         return part
 
 
-class _Line(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One connection, and the answer that is awaited on it."""
 
     def __init__(self) -> None:
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._found = b""
-        self._split: tuple[bytes, int, int] | None = None
         self._awaited: asyncio.Future[tuple[int, bytes]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        self._found += data
-        if self._split is None:
-            self._split = _split(self._found)
-        if self._split is None or self._awaited is None:
+        if self._awaited is None:
+            self.hang_up()  # nobody asked
             return
-        head, begins, ends = self._split
-        if len(self._found) >= ends:
-            awaited, self._awaited = self._awaited, None
-            if not awaited.done():
-                awaited.set_result((_status(head), self._found[begins:ends]))
-            self._found, self._split = b"", None
-            if b"connection: close" in head:
-                self.hang_up()
+        self._found += data
+        try:
+            split = _split(self._found)
+            if split is None or len(self._found) < split.ends:
+                return
+            answered = split.answer(self._found)
+        except ValueError as error:
+            self._broken(ConnectionError(str(error)))
+            return
+        awaited, self._awaited, self._found = self._awaited, None, b""
+        if not awaited.done():
+            awaited.set_result(answered)
+        if b"connection: close" in split.head:
+            self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        self._broken(exc or ConnectionResetError("the service hung up"))
+
+    def _broken(self, why: Exception) -> None:
+        self.hang_up()
         if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_exception(exc or ConnectionResetError("the service hung up"))
+            self._awaited.set_exception(why)
 
     @property
     def open(self) -> bool:
@@ -153,7 +172,7 @@ class KeptConnections:
 
     def __init__(self, port: int, most: int) -> None:
         self._port = port
-        self._idle: list[_Line] = []
+        self._idle: list[_Connection] = []
         self._free = asyncio.Semaphore(most)
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
@@ -163,40 +182,39 @@ class KeptConnections:
                 await self._free.acquire()
         else:
             await self._free.acquire()
-        line: _Line | None = None
+        one: _Connection | None = None
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
-                line = self._kept() or await self._called()
-                answered = await line.ask(request)
-        except (OSError, TimeoutError, ValueError):
+                one = self._kept() or await self._called()
+                answered = await one.ask(request)
+        except (OSError, TimeoutError):
             return 0, b""
         else:
-            if line.open:
-                line.idle_since = time.monotonic()
-                self._idle.append(line)
-                line = None
+            if one.open:
+                one.idle_since = time.monotonic()
+                self._idle.append(one)
+                one = None
             return answered
         finally:
             self._free.release()
-            if line is not None:
-                line.hang_up()
+            if one is not None:
+                one.hang_up()
 
-    async def _called(self) -> _Line:
-        _, line = await asyncio.get_running_loop().create_connection(_Line, HOST, self._port)
-        return line
+    async def _called(self) -> _Connection:
+        _, one = await asyncio.get_running_loop().create_connection(_Connection, HOST, self._port)
+        return one
 
-    def _kept(self) -> _Line | None:
-        """The connection that was used last; those at which the server loses patience soon are left."""
-        if self._idle and time.monotonic() - self._idle[-1].idle_since > KEPT_ALIVE_S:
-            self.close()
+    def _kept(self) -> _Connection | None:
+        """The connection that was used last; one at which the server may be losing patience is left."""
         while self._idle:
-            line = self._idle.pop()
-            if line.open:
-                return line
+            one = self._idle.pop()
+            if one.open and time.monotonic() - one.idle_since <= KEPT_ALIVE_S:
+                return one
+            one.hang_up()
         return None
 
     def close(self) -> None:
-        """Hang up."""
-        for line in self._idle:
-            line.hang_up()
+        """Hang up, all that is not under way."""
+        for one in self._idle:
+            one.hang_up()
         self._idle.clear()

@@ -8,8 +8,8 @@ begin, so that a service that stalls cannot slow down its own measuring. Offered
 Goodput is what was answered with 200 within `--slo-ms`. At most `--connections` are open, all to this machine; a
 request that finds none free for a second counts as not sent. /healthz is asked all the while, some twenty times a
 second, as the control. The generator runs beside the service on the same cores; how much of them it took is told.
-Machines drift by a fifth within minutes, so the capacity is measured again after each load, and a load's share of the
-peak is that of the mean of the two beside it.
+Machines drift by a fifth within minutes, so the capacity is measured again after each load, once the service has calmed
+down, and a load's share of the peak is that of the larger of the two beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.charts import Line, bar_chart, line_chart
-from benchmarks.kept_connections import KeptConnections, run
+from benchmarks.kept_connections import KeptConnections, run_on_uvloop
 from evaluation.measures import percentile
 from evaluation.run import index_of
 from evaluation.sets import read_set
@@ -41,6 +41,8 @@ LOADS = "0.3,0.5,0.7,0.9,1,1.5,3,10"
 REFUSED_WAIT_S = 0.1
 """Before a client of the closed loop asks again where nobody was answered meanwhile: refusals are not its measure."""
 PROBE_EVERY_S = 0.04
+CALM_S = 2.0
+"""After a load, and again of the closed loop before it counts: how soon the service recovers is another measure."""
 
 
 @dataclass(slots=True)
@@ -52,8 +54,10 @@ class Seen:
         offered: how many were to begin.
         accepted_ms, rejected_ms, probes_ms: milliseconds, from when each was to begin.
         statuses: by HTTP status; 0 where the connection broke, -1 where none was free.
-        answers: what was answered with 200; read only once nothing is measured any more.
-        own_s: processor time of this process meanwhile, in seconds: what measuring takes from the service.
+        degraded: answers with something left out.
+        stages_ms: what the service says each stage took.
+        answers: what was answered with 200 and is yet to be read.
+        own_cores: how much of a core this process took meanwhile, and the service did not have.
     """
 
     seconds: float
@@ -62,21 +66,20 @@ class Seen:
     rejected_ms: list[float] = field(default_factory=list)
     probes_ms: list[float] = field(default_factory=list)
     statuses: collections.Counter[int] = field(default_factory=collections.Counter)
+    degraded: int = 0
+    stages_ms: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
     answers: list[bytes] = field(default_factory=list)
-    own_s: float = 0.0
+    own_cores: float = 0.0
 
-    @property
-    def degraded(self) -> int:
-        """Answers with something left out."""
-        return sum(bool(json.loads(answer)["degraded"]) for answer in self.answers)
-
-    def stages_ms(self) -> dict[str, list[float]]:
-        """What the service says each stage took."""
-        found: dict[str, list[float]] = collections.defaultdict(list)
+    def read(self) -> Seen:
+        """Itself, the answers read and let go: not while anything is measured."""
         for answer in self.answers:
-            for stage in json.loads(answer)["stages"]:
-                found[stage["name"]].append(stage["took_ms"])
-        return found
+            told = json.loads(answer)
+            self.degraded += bool(told["degraded"])
+            for stage in told["stages"]:
+                self.stages_ms[stage["name"]].append(stage["took_ms"])
+        self.answers.clear()
+        return self
 
     def goodput(self, slo_ms: float) -> float:
         """Requests a second that were answered in time."""
@@ -173,17 +176,17 @@ async def probed(port: int, work: asyncio.Task[Seen]) -> Seen:
     """The work's outcome, and how long /healthz took all the while."""
     connections = KeptConnections(port, 4)
     took: list[float] = []
-    own = time.process_time()
+    began, own = time.perf_counter(), time.process_time()
     while not work.done():
-        began = time.perf_counter()
+        asked = time.perf_counter()
         with suppress(TimeoutError):
             await connections.ask(PROBE)
-            took.append((time.perf_counter() - began) * 1000)
+            took.append((time.perf_counter() - asked) * 1000)
         await asyncio.sleep(PROBE_EVERY_S)
     connections.close()
     seen = work.result()
     seen.probes_ms = took
-    seen.own_s = time.process_time() - own
+    seen.own_cores = (time.process_time() - own) / (time.perf_counter() - began)
     return seen
 
 
@@ -193,16 +196,16 @@ async def measure(port: int, texts: Sequence[str], loads: Sequence[float], given
     connections = KeptConnections(port, given.connections)
 
     async def closed(clients: int) -> Seen:
+        await closed_loop(connections, requests, clients, CALM_S)
         working = closed_loop(connections, requests, clients, given.seconds)
-        return await probed(port, asyncio.create_task(working))
+        return (await probed(port, asyncio.create_task(working))).read()
 
-    await closed_loop(connections, requests, 1, 2)
     alone, peaks, offered = await closed(1), [await closed(given.clients)], []
     capacity = len(peaks[0].accepted_ms) / given.seconds
     for load in loads:
         working = open_loop(connections, requests, load * capacity, given.seconds, random.Random(7))
-        offered.append(await probed(port, asyncio.create_task(working)))
-        await asyncio.sleep(1)  # what is left over is not the next one's
+        offered.append((await probed(port, asyncio.create_task(working))).read())
+        await asyncio.sleep(CALM_S)  # what is left over is not the next one's
         peaks.append(await closed(given.clients))
     connections.close()
     return Measured(alone, peaks, offered, capacity)
@@ -236,7 +239,7 @@ def row(name: str, seen: Seen, slo_ms: float, peak: float) -> str:
     return (
         f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}"
         f"{seen.goodput(slo_ms) / peak:>9.2f}{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
-        f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}{seen.own_s / seen.seconds:>11.2f}  {told}"
+        f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}{seen.own_cores:>11.2f}  {told}"
     )
 
 
@@ -260,7 +263,7 @@ def plot(folder: Path, loads: Sequence[float], measured: Measured, slo_ms: float
     ]
     stages = [
         (name, percentile(took, 50), percentile(took, 99))
-        for name, took in sorted(measured.peaks[0].stages_ms().items(), key=lambda one: -percentile(one[1], 50))
+        for name, took in sorted(measured.peaks[0].stages_ms.items(), key=lambda one: -percentile(one[1], 50))
     ]
     pictures = {
         "load-latency.svg": line_chart(percentiles, x_name=offered, y_name="milliseconds", log_y=True, upright=upright),
@@ -289,7 +292,7 @@ def main() -> None:
     loads = [float(load) for load in given.loads.split(",")]
     with serving(index) as port:
         texts = [one.text for one in questions.judged]
-        measured = run(measure(port, texts, loads, given))
+        measured = run_on_uvloop(measure(port, texts, loads, given))
     heads = ("answered", "goodput", "of peak", "p50", "p99", "rejected")
     peaks = [max(seen.goodput(given.slo_ms), 1e-9) for seen in measured.peaks]
     again = [f"{given.clients} clients{' again' * bool(number)}" for number in range(len(peaks))]
@@ -298,13 +301,12 @@ def main() -> None:
     print(row("one client", measured.alone, given.slo_ms, peaks[0]))
     print(row(again[0], measured.peaks[0], given.slo_ms, peaks[0]))
     for number, (load, seen) in enumerate(zip(loads, measured.offered, strict=True)):
-        before, after = peaks[number : number + 2]
         name = f"{load:g}x = {load * measured.capacity:.0f}/s offered"
-        print(row(name, seen, given.slo_ms, (before + after) / 2))
+        print(row(name, seen, given.slo_ms, max(peaks[number : number + 2])))
         print(row(again[number + 1], measured.peaks[number + 1], given.slo_ms, peaks[0]))
     stages = "; ".join(
         f"{name} {percentile(took, 50):.1f} / {percentile(took, 99):.1f}"
-        for name, took in measured.peaks[0].stages_ms().items()
+        for name, took in measured.peaks[0].stages_ms.items()
     )
     print(f"stages of {given.clients} clients, ms p50 / p99: {stages}")
     if given.plot is not None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.kept_connections import KeptConnections, run
+from benchmarks.kept_connections import KeptConnections, run_on_uvloop
 from benchmarks.load import closed_loop, request_for, serving
 from evaluation.run import index_of
 from evaluation.sets import read_set
@@ -159,8 +159,8 @@ def main() -> None:
     texts = [one.text for one in questions.judged][: given.questions]
     with serving(index) as port:
         here = psutil.Process().children()[-1]
-        over_http = run(served(port, texts, here))
-    parts, loop, process = run(in_process(index, texts))
+        over_http = run_on_uvloop(served(port, texts, here))
+    parts, loop, process = run_on_uvloop(in_process(index, texts))
     each = 1000 / len(texts)
     print(f"{len(texts)} searches, milliseconds of processor time each")
     for name, told in ON_THREADS.items():

@@ -38,7 +38,7 @@ from statistics import median
 
 import psutil
 
-from benchmarks.kept_connections import HOST, KeptConnections, run
+from benchmarks.kept_connections import HOST, KeptConnections, run_on_uvloop
 from evaluation.measures import percentile
 from store.index import Current, IndexDirectory
 from store.passages import PassageReader
@@ -436,7 +436,7 @@ def main() -> None:
     parser.add_argument("--shed-max", type=float, default=0.2, help="share of requests that may be refused or overrun")
     asked = parser.parse_args()
     with prepared(asked.index) as index, serving(index) as (port, process):
-        rate, told, looks, left = run(soaked(index, port, process, asked))
+        rate, told, looks, left = run_on_uvloop(soaked(index, port, process, asked))
     print(f"{asked.minutes:g} minutes at {rate:.0f} requests a second; {told.swaps} swaps")
     for kind in MIX:
         took = told.took_ms[kind] or [float("nan")]

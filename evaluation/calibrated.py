@@ -103,6 +103,7 @@ def _refusing(
         rerank=False,
         reranker=None,
         encoder_threads=ENCODER_THREADS,
+        query_precision="fp32",  # a calibration travels with its index, to whatever processor
     )
     service = Service(settings.without_caches())
     try:

@@ -49,7 +49,7 @@ ENGINE_FIELDS = (
 ENGINE_PARTS = frozenset(
     {
         "snapshot",  # by its manifest, in `identity`
-        "encoder",  # by its fingerprint in the manifest, and its precision, a setting
+        "encoder",  # by its fingerprint in the manifest, and its precision, in `identity`
         "analyzer",  # by its name in the manifest
         "reranker",  # by its weights, in `identity`
         "rerank_by_default",  # with the question's own wish

@@ -85,7 +85,7 @@ class Service:
         self.tails = [one.tail for one in models if one.tail is not None]
         self._verifier = verifier_of(settings)
         self._precisions = quickest_precisions() if settings.query_precision is None else (settings.query_precision,)
-        self._weights = _weights(settings) | {"encoder": ", ".join(self._precisions)}  # which, the manifest decides
+        self._weights = _weights(settings)
         self.ratings = _ratings(settings)
         self._encoder: tuple[tuple[str, list[QueryEncoderEntry]], QueryEncoder | None] | None = None
         self._opened: tuple[Current, Stamp | None] | None = None
@@ -236,7 +236,7 @@ class Service:
             executor=self.checking,
             clock=time.monotonic,
             scope=scope_of(current.manifest_sha256),
-            identity=identity_of(settings, current.manifest_sha256, self._weights, _program()),
+            identity=identity_of(settings, current.manifest_sha256, self._weights | _precision(encoder), _program()),
             searches=self.caches.searches,
             answers=self.caches.answers,
         )
@@ -422,6 +422,11 @@ def _rewriter(settings: ServiceSettings, models: Sequence[ChatModel]) -> Rewrite
     """The chat model that rewrites questions; a script has only answers."""
     wanted = settings.condense_with_model and settings.generator != "scripted"
     return models[0] if models and wanted else None
+
+
+def _precision(encoder: QueryEncoder | None) -> dict[str, str]:
+    """In which precision questions are embedded here, where there is a choice: another processor may choose another."""
+    return {"precision": encoder.precision} if isinstance(encoder, OnnxEncoder) else {}
 
 
 def _weights(settings: ServiceSettings) -> dict[str, str]:

@@ -80,8 +80,9 @@ class QueryEncoder(Protocol):
 def quickest_precisions(facts: Path = CPU_FACTS) -> tuple[Precision, ...]:
     """The precisions in which this processor embeds a question, the quickest first.
 
-    int8 is the quicker one where there are int8 dot products (VNNI). Elsewhere ONNX Runtime may unpack every weight
-    before it multiplies, which takes four times as long. Where the system does not tell, fp32.
+    int8 is the quicker one where there are int8 dot products (VNNI; measured with AVX-512 alone). Where ONNX Runtime
+    has no kernel for a processor it unpacks every weight before it multiplies, which takes four times as long as fp32.
+    Where the system does not tell, fp32.
 
     Args:
         facts: what Linux says of its processors.

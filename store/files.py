@@ -6,9 +6,9 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import mmap
 import itertools
 import json
+import mmap
 import os
 import shutil
 import socket
@@ -64,7 +64,8 @@ def sha256_file(path: Path) -> str:
     digest = hashlib.sha256()
     with open(open_regular(path), "rb", buffering=0) as stream:  # a descriptor
         most = min(os.fstat(stream.fileno()).st_size + 1, _HASHED_AT_ONCE)
-        with mmap.mmap(-1, most) as pages, memoryview(pages) as buffer:  # goes back whole, and leaves the heap no hole
+        own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS  # goes back whole, and leaves the heap no hole
+        with mmap.mmap(-1, most, own) as pages, memoryview(pages) as buffer:
             while size := stream.readinto(buffer):
                 digest.update(buffer[:size])
     return digest.hexdigest()

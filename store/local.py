@@ -284,7 +284,7 @@ def open_query_encoder(
             return HashEmbedder(manifest.space.dimension)
         admitted = [one for one in precisions if ENCODER_FILES[one] in entry.files]
         if not admitted:
-            raise _not_admitted(precisions[-1], manifest, entry)
+            raise _not_admitted(precisions[0], manifest, entry)
         return OnnxEncoder(_encoder_folder(index, entry), manifest.space, threads=threads, precision=admitted[0])
     return None
 

@@ -16,7 +16,7 @@ import pytest
 import store.local
 from service.settings import ServiceSettings
 from service.wiring import Service, begin
-from store.embedding import HashEmbedder
+from store.embedding import HashEmbedder, OnnxEncoder
 from store.errors import IndexMissing, LegUnavailable, StoreCorrupt, UsageError
 from store.index import IndexDirectory
 from store.local import LocalSnapshot, read_manifest
@@ -191,25 +191,40 @@ def test_the_open_encoder_serves_another_snapshot_only_if_that_one_admits_it_too
     assert opened == [manifest, other, manifest]
 
 
-@pytest.mark.parametrize(("wanted", "asked"), [(None, ("int8", "fp32")), ("fp32", ("fp32",)), ("int8", ("int8",))])
+class Onnx(OnnxEncoder):
+    """As wiring sees the exported encoder: it has a precision."""
+
+    def __init__(self, precision):
+        self.precision = precision
+        self._hashed = HashEmbedder(64)
+        self._space = self._hashed.space
+
+    def encode_queries(self, texts):
+        return self._hashed.encode_queries(texts)
+
+
 def test_the_precision_is_the_one_that_is_set_or_the_processors_and_kept_results_tell_them_apart(
-    two_generations, monkeypatch, wanted, asked
+    two_generations, monkeypatch
 ):
-    monkeypatch.setattr("service.wiring.quickest_precisions", lambda: ("int8", "fp32"))
-    opened = []
+    asked = []
     monkeypatch.setattr(
-        "service.wiring.open_query_encoder", lambda *_, precisions, **__: opened.append(precisions) or HashEmbedder(64)
+        "service.wiring.open_query_encoder",
+        lambda *_, precisions, **__: asked.append(precisions) or Onnx(precisions[0]),
     )
-    identities = []
-    for settings in (ServiceSettings(index=two_generations, query_precision=wanted), ServiceSettings()):
-        service = Service(settings.model_copy(update={"index": two_generations}))
+
+    def identity(wanted, processors):
+        monkeypatch.setattr("service.wiring.quickest_precisions", lambda: processors)
+        service = Service(ServiceSettings(index=two_generations, query_precision=wanted))
         service.reload()
         with service.holder.lease() as engine:
-            identities.append(engine.identity)
+            found = engine.identity
         service.close()
-        monkeypatch.setattr("service.wiring.quickest_precisions", lambda: ("fp32",))
-    assert opened == [asked, ("fp32",)]
-    assert identities[0] != identities[1]
+        return found
+
+    quick, slow = identity(None, ("int8", "fp32")), identity(None, ("fp32",))
+    assert quick != slow
+    assert identity("fp32", ("int8", "fp32")) == identity("fp32", ("fp32",))
+    assert asked == [("int8", "fp32"), ("fp32",), ("fp32",), ("fp32",)]
 
 
 def test_a_snapshot_is_released_only_when_work_that_was_abandoned_has_ended(wired, monkeypatch):

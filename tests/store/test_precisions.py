@@ -35,5 +35,5 @@ def test_int8_comes_first_where_every_core_has_int8_dot_products(tmp_path, first
 def test_where_the_system_does_not_tell_it_is_fp32(tmp_path):
     assert quickest_precisions(tmp_path / "nowhere") == ("fp32",)
     other = tmp_path / "arm"
-    other.write_text("processor\t: 0\nFeatures\t: asimddp\n\xff")
+    other.write_bytes(b"processor\t: 0\nFeatures\t: asimddp\n\xff")
     assert quickest_precisions(other) == ("fp32",)
