@@ -102,6 +102,10 @@ class Measured:
     offered: list[Seen]
     capacity: float
 
+    def peak_beside(self, number: int, slo_ms: float) -> float:
+        """The goodput that this offered load's is a share of: the larger of the peaks before and after it."""
+        return max(seen.goodput(slo_ms) for seen in self.peaks[number : number + 2])
+
 
 def request_for(text: str) -> bytes:
     """The bytes of one search."""
@@ -232,14 +236,14 @@ def serving(index: Path) -> Iterator[int]:
 
 
 def row(name: str, seen: Seen, slo_ms: float, peak: float) -> str:
-    """A line of the table; `peak` is the goodput of the saturated service."""
-    accepted = seen.accepted_ms or [float("nan")]
+    """A line of the table; `peak` is the goodput that this one's is told as a share of."""
+    accepted, share = seen.accepted_ms or [float("nan")], seen.goodput(slo_ms) / max(peak, 1e-9)
     rejected = f"{percentile(seen.rejected_ms, 99):9.1f}" if seen.rejected_ms else f"{'':>9}"
     told = ", ".join(f"{count} x {status}" for status, count in sorted(seen.statuses.items()) if status != 200)
     return (
         f"{name:>22}{len(seen.accepted_ms) / seen.seconds:>9.1f}{seen.goodput(slo_ms):>9.1f}"
-        f"{seen.goodput(slo_ms) / peak:>9.2f}{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}{rejected}"
-        f"{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}{seen.own_cores:>11.2f}  {told}"
+        f"{share:>9.2f}{percentile(accepted, 50):>9.1f}{percentile(accepted, 99):>9.1f}"
+        f"{rejected}{percentile(seen.probes_ms, 99):>10.1f}{seen.degraded:>10}{seen.own_cores:>11.2f}  {told}"
     )
 
 
@@ -294,16 +298,15 @@ def main() -> None:
         texts = [one.text for one in questions.judged]
         measured = run_on_uvloop(measure(port, texts, loads, given))
     heads = ("answered", "goodput", "of peak", "p50", "p99", "rejected")
-    peaks = [max(seen.goodput(given.slo_ms), 1e-9) for seen in measured.peaks]
-    again = [f"{given.clients} clients{' again' * bool(number)}" for number in range(len(peaks))]
+    first, all_clients = measured.peaks[0].goodput(given.slo_ms), f"{given.clients} clients"
     print(f"{'':>22}" + "".join(f"{head:>9}" for head in heads) + f"{'/healthz':>10}{'degraded':>10}{'generator':>11}")
     print(f"{'':>22}{'1/s':>9}{'1/s':>9}{'':>9}{'ms':>9}{'ms':>9}{'p99 ms':>9}{'p99 ms':>10}{'':>10}{'cores':>11}")
-    print(row("one client", measured.alone, given.slo_ms, peaks[0]))
-    print(row(again[0], measured.peaks[0], given.slo_ms, peaks[0]))
+    print(row("one client", measured.alone, given.slo_ms, first))
+    print(row(all_clients, measured.peaks[0], given.slo_ms, first))
     for number, (load, seen) in enumerate(zip(loads, measured.offered, strict=True)):
         name = f"{load:g}x = {load * measured.capacity:.0f}/s offered"
-        print(row(name, seen, given.slo_ms, max(peaks[number : number + 2])))
-        print(row(again[number + 1], measured.peaks[number + 1], given.slo_ms, peaks[0]))
+        print(row(name, seen, given.slo_ms, measured.peak_beside(number, given.slo_ms)))
+        print(row(f"{all_clients} again", measured.peaks[number + 1], given.slo_ms, first))
     stages = "; ".join(
         f"{name} {percentile(took, 50):.1f} / {percentile(took, 99):.1f}"
         for name, took in measured.peaks[0].stages_ms.items()
