@@ -15,4 +15,5 @@ def make_way() -> None:
     """The calling thread, and those it starts from now on, come after the process's others. Only Linux knows how."""
     if sys.platform == "linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), STEPS)
+            process = os.getpriority(os.PRIO_PROCESS, os.getpid())  # of its main thread: `nice` may have begun it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), process + STEPS)

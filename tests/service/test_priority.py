@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,23 @@ def test_a_thread_makes_way_alone_and_those_it_starts_do():
     assert making_way(start) == own + STEPS
     assert seen == [own + STEPS]
     assert niceness() == own
+
+
+def test_beside_a_process_that_makes_way_itself_and_no_further_when_told_twice():
+    code = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+from service.priority import make_way
+os.nice(2)
+def inner():
+    make_way()
+    with ThreadPoolExecutor(1, initializer=make_way) as executor:
+        return executor.submit(os.nice, 0).result()
+with ThreadPoolExecutor(1, initializer=make_way) as executor:
+    print(executor.submit(inner).result() - os.nice(0))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(STEPS)
 
 
 def test_where_it_is_not_allowed_work_goes_on(monkeypatch):
