@@ -8,8 +8,10 @@ question gets terms that are telling in them (RM3: Abdul-Jaleel et al., "UMass a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,11 +40,15 @@ def moved(query: Vectors, vectors: Vectors, scores: Sequence[float], share: floa
         share: of the passages in the result, 0 to 1.
     """
     centre = trust(scores, DENSE_TEMPERATURE) @ vectors if len(vectors) else np.zeros_like(query)
-    lengths = [float(np.linalg.norm(one)) for one in (query, centre)]
+    lengths = [_length(one) for one in (query, centre)]
     if min(lengths) == 0:
         return query
     mixed = (1 - share) * query / lengths[0] + share * centre / lengths[1]
-    return np.asarray(mixed * (lengths[0] / max(float(np.linalg.norm(mixed)), 1e-12)), np.float32)
+    return np.asarray(mixed * (lengths[0] / max(_length(mixed), 1e-12)), np.float32)
+
+
+def _length(vector: npt.NDArray[np.floating[Any]]) -> float:
+    return math.sqrt(float(vector @ vector))
 
 
 def telling_terms(

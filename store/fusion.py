@@ -18,10 +18,18 @@ DENSE_WEIGHT = 0.8
 
 def normalised(scores: Mapping[str, float], smallest_possible: float) -> dict[str, float]:
     """Scores of one leg on [0, 1]: 0 at the leg's theoretical minimum, 1 at this query's best."""
+    return _weighed(scores, smallest_possible, 1.0)
+
+
+def _weighed(scores: Mapping[str, float], smallest_possible: float, weight: float) -> dict[str, float]:
+    """The normalised scores, each times a weight."""
     top = max(scores.values(), default=smallest_possible) - smallest_possible
     if top <= 0:
         return dict.fromkeys(scores, 0.0)
-    return {key: above / top if (above := score - smallest_possible) > 0 else 0.0 for key, score in scores.items()}
+    return {
+        key: weight * (above / top) if (above := score - smallest_possible) > 0 else 0.0
+        for key, score in scores.items()
+    }
 
 
 def convex(
@@ -37,16 +45,13 @@ def convex(
     A candidate one leg did not return counts as that leg's minimum, so give each leg's true score where it is known.
     With one leg empty the other's normalised scores are the result, unweighted.
     """
-    dense_unit = normalised(dense, dense_minimum)
-    lexical_unit = normalised(lexical, lexical_minimum)
-    if not lexical_unit:
-        return dense_unit
-    if not dense_unit:
-        return lexical_unit
-    fused = {key: dense_weight * unit for key, unit in dense_unit.items()}
-    lexical_weight = 1.0 - dense_weight
-    for key, unit in lexical_unit.items():
-        fused[key] = fused.get(key, 0.0) + lexical_weight * unit
+    if not lexical:
+        return normalised(dense, dense_minimum)
+    if not dense:
+        return normalised(lexical, lexical_minimum)
+    fused = _weighed(dense, dense_minimum, dense_weight)
+    for key, part in _weighed(lexical, lexical_minimum, 1.0 - dense_weight).items():
+        fused[key] = fused.get(key, 0.0) + part
     return fused
 
 

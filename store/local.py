@@ -94,6 +94,7 @@ class LocalSnapshot:
             small = sum(entry.size for entry in manifest.files.values()) <= HASH_ALL_BYTES_MAX
             self.fully_verified = full or small
             verify_files(folder, manifest, full=self.fully_verified)
+            self._facts = _facts(manifest, folder.name)
             self._analyzer = _analyzer(manifest, folder)
             self._vectors = open_vectors(folder / "vectors.f32", manifest.counts.passages, manifest.space.dimension)
             self._dense = DenseIndex.open(folder / "vectors.faiss", manifest.vector_index, self._vectors)
@@ -131,16 +132,7 @@ class LocalSnapshot:
     @property
     def facts(self) -> SnapshotFacts:
         """Generation, counts, fingerprint, smallest scores."""
-        manifest = self.manifest
-        return SnapshotFacts(
-            generation=manifest.generation,
-            name=self.folder.name,
-            documents=manifest.counts.documents,
-            passages=manifest.counts.passages,
-            space=manifest.space,
-            analyzer=manifest.analyzer,
-            recall_at_10=manifest.vector_index.recall_at_10,
-        )
+        return self._facts
 
     def warm(self) -> None:
         """Ask both legs once, so that maps and indexes are in memory. Blocking."""
@@ -315,6 +307,18 @@ def check_query_encoder(index: Path, manifest: Manifest) -> None:
 
 def _encoder_folder(index: Path, entry: QueryEncoderEntry) -> Path:
     return index / "encoders" / str(entry.folder)
+
+
+def _facts(manifest: Manifest, name: str) -> SnapshotFacts:
+    return SnapshotFacts(
+        generation=manifest.generation,
+        name=name,
+        documents=manifest.counts.documents,
+        passages=manifest.counts.passages,
+        space=manifest.space,
+        analyzer=manifest.analyzer,
+        recall_at_10=manifest.vector_index.recall_at_10,
+    )
 
 
 def _selector(reader: PassageReader, path: Path) -> Selector:

@@ -99,6 +99,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         telemetry=_NO_TELEMETRY,
     )
+    app.router.route_class = routing.PlainRoute
     app.state.service = service
     app.state.drain = drain = Drain()
     app.state.metrics = metrics

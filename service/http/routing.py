@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 
 from service.contract import AnswerResponse, SearchResponse
 from service.http import models, openapi
@@ -32,6 +35,16 @@ _BODY = (
 )
 _QUESTION = (*_BODY, "invalid-filter", "index-missing", "leg-unavailable", "stage-overrun", "overloaded", "draining")
 _INDEX = ("index-missing", "store-corrupt", "format-unsupported", "space-mismatch")
+
+
+class PlainRoute(APIRoute):
+    """A route that hands its endpoint the request, where that is all it takes: nothing is to be solved for it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's hook for it."""
+        if list(inspect.signature(self.endpoint).parameters) == ["request"]:
+            return self.endpoint
+        return super().get_route_handler()
 
 
 def add_question_routes(app: FastAPI, routes: QuestionRoutes) -> None:
